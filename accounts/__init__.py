@@ -1,0 +1,1 @@
+"""Who is calling: users, teams, personal keys, OpenRouter keys. Imports no other app."""

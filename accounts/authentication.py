@@ -1,0 +1,137 @@
+"""Owns the step from request headers to a `Caller`: who is this, and whose OpenRouter key pays.
+
+A warm key costs a hash and a dictionary look-up; a malformed one costs no query; an unknown one is remembered for
+half a minute, so that hammering the door does not reach the database.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cachetools import LRUCache, TTLCache
+from django.db import DatabaseError, InterfaceError
+from django.utils import timezone
+
+from accounts import configuration, keys
+from accounts.database import query
+from accounts.encryption import decrypt
+from accounts.models import ApiKey
+
+
+class AuthenticationFailed(Exception):
+    """No credential, or none that is valid. Never says which."""
+
+
+class TeamDisabled(Exception):
+    """The key is valid; its team is switched off."""
+
+
+class CannotVerify(Exception):
+    """The database did not answer, so nobody can say whether the key is valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request: the key, its member and team, and the provider's key that pays for it."""
+
+    key_id: int
+    key_name: str
+    user_id: int
+    email: str
+    team_id: int
+    team: str
+    team_slug: str
+    team_is_active: bool
+    expires_at: datetime | None
+    digest: str = field(repr=False)
+    openrouter_key: str | None = field(repr=False)
+
+
+_known: LRUCache[str, Caller] = LRUCache(10_000)
+_unknown: TTLCache[str, None] = TTLCache(10_000, ttl=30)
+
+
+def forget_callers() -> None:
+    _known.clear()
+    _unknown.clear()
+
+
+configuration.on_change(forget_callers)
+
+
+async def authenticate(headers: Iterable[tuple[bytes, bytes]]) -> Caller:
+    """The caller that `x-api-key` or `Authorization: Bearer` stands for.
+
+    Claude Code sends one or the other, or both at once with an `apiKeyHelper`; the first well-formed one counts.
+    Raises AuthenticationFailed, TeamDisabled or CannotVerify.
+    """
+    text, prefix = _credential(headers)
+    digest = keys.digest(text)
+    caller = _known.get(digest) or await _look_up(prefix, digest)
+    if caller.expires_at is not None and caller.expires_at <= timezone.now():
+        raise AuthenticationFailed
+    if not caller.team_is_active:
+        raise TeamDisabled(caller.team)
+    return caller
+
+
+def _credential(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
+    """The first well-formed personal key in the headers, and its prefix."""
+    found: dict[bytes, str] = {}
+    for name, value in headers:
+        if name == b"x-api-key":
+            found[name] = value.decode("latin-1").strip()
+        elif name == b"authorization" and value[:7].lower() == b"bearer ":
+            found[name] = value[7:].decode("latin-1").strip()
+    for name in (b"x-api-key", b"authorization"):
+        prefix = keys.prefix_of(found[name]) if name in found else None
+        if prefix is not None:
+            return found[name], prefix
+    raise AuthenticationFailed
+
+
+async def _look_up(prefix: str, digest: str) -> Caller:
+    if digest in _unknown:
+        raise AuthenticationFailed
+    version = configuration.seen_changes()
+    try:
+        caller = await query(_find, prefix, digest)
+    except (DatabaseError, InterfaceError) as error:
+        raise CannotVerify from error
+    if configuration.seen_changes() == version:  # else what was just read may be stale already
+        _remember(digest, caller)
+    if caller is None:
+        raise AuthenticationFailed
+    return caller
+
+
+def _remember(digest: str, caller: Caller | None) -> None:
+    if caller is None:
+        _unknown[digest] = None
+    else:
+        _known[digest] = caller
+
+
+def _find(prefix: str, digest: str) -> Caller | None:
+    key = ApiKey.objects.with_owner().filter(prefix=prefix).first()
+    if key is None or not keys.same_digest(key.digest, digest) or key.revoked_at is not None:
+        return None
+    return _caller(key) if key.membership.user.is_active else None
+
+
+def _caller(key: ApiKey) -> Caller:
+    user, team = key.membership.user, key.membership.team
+    paying = key.openrouter_key or team.openrouter_key
+    return Caller(
+        key_id=key.pk,
+        key_name=key.name,
+        user_id=user.pk,
+        email=user.email,
+        team_id=team.pk,
+        team=team.name,
+        team_slug=team.slug,
+        team_is_active=team.is_active,
+        expires_at=key.expires_at,
+        digest=key.digest,
+        openrouter_key=decrypt(paying.ciphertext) if paying else None,
+    )

@@ -1,0 +1,49 @@
+"""The ASGI application: three lanes, and the start and end of the process.
+
+`/v1/*` takes the API lane, everything else ordinary Django. Lifespan is answered here, since neither Django nor
+Channels does: it starts and ends the gateway (HTTP session, ledger).
+"""
+
+import logging
+import os
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bridge_project.settings")
+
+from channels.routing import ProtocolTypeRouter  # the settings must be named first
+from django.core.asgi import get_asgi_application
+
+_django = get_asgi_application()  # sets the apps up, which the rest needs
+
+from bridge_project.lane import ApiLane  # noqa: E402
+from messages_api.services.gateway import running_gateway, stop_gateway  # noqa: E402
+
+logger = logging.getLogger("bridge")
+_api = ApiLane()
+
+
+async def http(scope: Any, receive: Any, send: Any) -> None:
+    path = scope["path"]
+    lane = _api if path.startswith("/v1/") or path == "/v1" else _django
+    await lane(scope, receive, send)
+
+
+async def lifespan(scope: Any, receive: Any, send: Any) -> None:
+    """Start with the server and end with it."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            try:
+                await running_gateway()
+            except Exception as error:
+                logger.exception("The gateway could not start")
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await stop_gateway()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+application = ProtocolTypeRouter({"http": http, "lifespan": lifespan})

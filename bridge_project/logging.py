@@ -1,0 +1,48 @@
+"""Owns what a log line looks like, and that no secret is ever in one."""
+
+import logging
+import sys
+from typing import Any
+
+from colorlog import ColoredFormatter
+from pythonjsonlogger.orjson import OrjsonFormatter
+
+from accounts.redaction import redact
+
+
+class RedactSecrets(logging.Filter):
+    """Replaces whatever looks like a key in the message, its arguments, its extras and its traceback."""
+
+    _STANDARD = frozenset(vars(logging.makeLogRecord({})))
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage()), None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
+        record.exc_info = None
+        for name, value in vars(record).items():
+            if name not in self._STANDARD and isinstance(value, str):
+                setattr(record, name, redact(value))
+        return True
+
+
+class ConsoleFormatter(ColoredFormatter):
+    """One coloured line for a person; plain where the output is not a terminal."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "%(asctime)s %(log_color)s%(levelname)-7s%(reset)s %(message)s",
+            datefmt="%H:%M:%S",
+            log_colors={"INFO": "green", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold_red"},
+            stream=sys.stderr,
+        )
+
+
+class JsonFormatter(OrjsonFormatter):
+    """One JSON object a line, for a log collector."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s", rename_fields={"asctime": "time"})
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in log_data.items() if value is not None}

@@ -1,0 +1,236 @@
+"""Every setting of the server, read once at start from the environment or `.env`, top to bottom.
+
+`.env.example` and the table in README.md describe each name; a test holds both against this file.
+"""
+
+import re
+import ssl
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dj_database_url
+from cryptography.fernet import Fernet
+from marshmallow.validate import OneOf, Range
+
+from bridge_project.env import Environment, kept_secret, stop
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+
+# --- 1. What the administrator says --------------------------------------------------------------------------------
+
+env = Environment(BASE_DIR / ".env")
+
+HOST: str = env.str("HOST", "127.0.0.1")
+PORT: int = env.int("PORT", 8083, validate=Range(1, 65535))
+PUBLIC_URL: str = env.str("PUBLIC_URL", "").rstrip("/")
+TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
+SECRET_KEY: str = env.str("SECRET_KEY", "")
+FIELD_ENCRYPTION_KEYS: list[str] = env.list("FIELD_ENCRYPTION_KEYS", [])
+
+OPENROUTER_API_KEY: str = env.str("OPENROUTER_API_KEY", "")
+OPENROUTER_BASE_URL: str = env.str("OPENROUTER_BASE_URL", "https://openrouter.ai/api/v1").rstrip("/")
+OPENROUTER_CLIENT: str = env.str("OPENROUTER_CLIENT", "direct", validate=OneOf(["direct", "litellm"]))
+BIG_MODEL: str = env.str("BIG_MODEL", "anthropic/claude-sonnet-5")
+SMALL_MODEL: str = env.str("SMALL_MODEL", "anthropic/claude-haiku-4.5")
+HTTPS_PROXY: str = env.str("HTTPS_PROXY", "")
+NO_PROXY: str = env.str("NO_PROXY", "")
+SSL_CERT_FILE: str = env.str("SSL_CERT_FILE", "")
+
+DATABASE_URL: str = env.str("DATABASE_URL", f"sqlite:///{VAR_DIR / 'bridge.sqlite3'}")
+REDIS_URL: str = env.str("REDIS_URL", "")
+SPOOL_DIR: Path = env.path("SPOOL_DIR", VAR_DIR / "spool")
+DRAIN_SECONDS: float = env.float("DRAIN_SECONDS", 30.0, validate=Range(0))
+LOG_FORMAT: str = env.str("LOG_FORMAT", "", validate=OneOf(["", "console", "json"]))
+LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO", validate=OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
+
+env.seal()
+
+# --- 2. What follows from it ---------------------------------------------------------------------------------------
+
+
+def _hostname(name: str, url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
+        stop(f"{name}: not an address of the form https://host[:port]: {url!r}")
+    return parts.hostname
+
+
+LOCAL_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
+PUBLIC_HOST = _hostname("PUBLIC_URL", PUBLIC_URL) if PUBLIC_URL else "127.0.0.1"
+# Anyone but this machine can reach it: no secret may be a default one.
+PRODUCTION = PUBLIC_HOST not in {"127.0.0.1", "localhost", "::1"}
+BASE_URL = PUBLIC_URL or f"http://127.0.0.1:{PORT}"
+
+if PRODUCTION and not SECRET_KEY:
+    stop("SECRET_KEY: must be set when PUBLIC_URL is not this machine. Make one: openssl rand -base64 48")
+if PRODUCTION and not FIELD_ENCRYPTION_KEYS:
+    stop("FIELD_ENCRYPTION_KEYS: must be set when PUBLIC_URL is not this machine. Make one: openssl rand -base64 32")
+if SECRET_KEY and len(SECRET_KEY) < 32:
+    stop("SECRET_KEY: shorter than 32 characters")
+
+SECRET_KEY = SECRET_KEY or kept_secret(VAR_DIR / "secret_key")
+FIELD_ENCRYPTION_KEYS = FIELD_ENCRYPTION_KEYS or [
+    kept_secret(VAR_DIR / "encryption_key", Fernet.generate_key().decode())
+]
+
+
+def _encryption_key(text: str) -> str:
+    """Fernet's alphabet is URL-safe base64; `openssl rand -base64 32` prints the plain one."""
+    urlsafe = text.translate(str.maketrans("+/", "-_"))
+    try:
+        Fernet(urlsafe)
+    except ValueError:
+        stop("FIELD_ENCRYPTION_KEYS: each must be 32 bytes in base64")
+    return urlsafe
+
+
+FIELD_ENCRYPTION_KEYS = [_encryption_key(text) for text in FIELD_ENCRYPTION_KEYS]
+
+if not re.match(r"https?://[^/]+", OPENROUTER_BASE_URL):
+    stop(f"OPENROUTER_BASE_URL: not an http address: {OPENROUTER_BASE_URL!r}")
+if SSL_CERT_FILE:
+    try:
+        ssl.create_default_context(cafile=SSL_CERT_FILE)
+    except OSError:
+        stop(f"SSL_CERT_FILE: not a readable file of certificates: {SSL_CERT_FILE!r}")
+
+VERSION = re.findall(r"^## (\d+\.\d+\.\d+)", (BASE_DIR / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
+
+# --- 3. Django -----------------------------------------------------------------------------------------------------
+
+DEBUG = False
+ALLOWED_HOSTS = [PUBLIC_HOST, *LOCAL_HOSTS]
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+HTTPS = PUBLIC_URL.startswith("https://")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SESSION_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_AGE = 12 * 3600
+CSRF_COOKIE_SECURE = HTTPS
+X_FRAME_OPTIONS = "DENY"
+# An API path never redirects: Claude Code takes any redirect of /v1/models for a failure.
+APPEND_SLASH = True
+
+INSTALLED_APPS = [
+    "daphne",  # for `runserver` only: it must come before staticfiles
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "channels",
+    "accounts",
+    "usage",
+    "messages_api",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "bridge_project.urls"
+ASGI_APPLICATION = "bridge_project.asgi.application"
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "bridge_project" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+# Straight from the packages: nobody has to remember collectstatic.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+# --- 4. Where things are kept --------------------------------------------------------------------------------------
+
+try:
+    DATABASES: dict[str, Any] = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=60)}
+except ValueError as error:
+    stop(f"DATABASE_URL: {error}")
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    DATABASES["default"]["OPTIONS"] = {
+        # With SQLite's default (deferred) mode, four writers saw 72 of 100 writes "database is locked".
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+
+CACHES: dict[str, Any] = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
+CHANNEL_LAYERS: dict[str, Any] = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+# --- 5. What people see --------------------------------------------------------------------------------------------
+
+LOG_FORMAT = LOG_FORMAT or ("json" if PRODUCTION else "console")
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"redact": {"()": "bridge_project.logging.RedactSecrets"}},
+    "formatters": {
+        "console": {"()": "bridge_project.logging.ConsoleFormatter"},
+        "json": {"()": "bridge_project.logging.JsonFormatter"},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["redact"]},
+    },
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        "bridge": {"level": LOG_LEVEL},
+        "uvicorn": {"level": "WARNING"},
+        "django.server": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+    },
+}
+
+REST_FRAMEWORK: dict[str, Any] = {"UNAUTHENTICATED_USER": None, "UNAUTHENTICATED_TOKEN": None}
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Bridge",
+    "SITE_HEADER": "Bridge",
+    "SITE_SUBHEADER": "Claude Code on any model",
+    "SITE_URL": "/",
+    "SITE_SYMBOL": "swap_horiz",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": []},
+}

@@ -1,0 +1,18 @@
+"""What every test relies on: no settings of this machine, nothing cached from the test before."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+for name in ("OPENROUTER_API_KEY", "OPENROUTER_BASE_URL", "PUBLIC_URL", "REDIS_URL", "HTTPS_PROXY", "OPENROUTER_CLIENT"):
+    os.environ.pop(name, None)
+
+
+@pytest.fixture(autouse=True)
+def nothing_cached() -> Iterator[None]:
+    from accounts import configuration
+
+    configuration.forget_caches()
+    yield
+    configuration.forget_caches()

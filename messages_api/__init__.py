@@ -1,0 +1,1 @@
+"""The Anthropic Messages API: schemas, routing, translation, upstreams and views."""

@@ -1,0 +1,118 @@
+"""Owns the errors a client can be told, and Anthropic's envelope around them.
+
+    ApiError
+    ├── InvalidRequest      400 invalid_request_error
+    ├── NotAuthenticated    401 authentication_error
+    ├── PaymentRequired     402 billing_error
+    ├── Forbidden           403 permission_error
+    ├── NotFound            404 not_found_error
+    ├── MethodNotAllowed    405 invalid_request_error
+    ├── TooLarge            413 request_too_large
+    ├── WrongEncoding       415 invalid_request_error
+    ├── RateLimited         429 rate_limit_error      (retry_after as the upstream said)
+    ├── Internal            500 api_error
+    ├── UpstreamFailed      502 api_error
+    ├── TimedOut            504 timeout_error
+    └── Overloaded          529 overloaded_error
+
+The pairs of status and type are Anthropic's (docs: API errors). The client matches on the upstream's own wording, so
+a message that comes from upstream is passed on as it is.
+"""
+
+from typing import Literal
+
+import orjson
+
+ErrorType = Literal[
+    "invalid_request_error",
+    "authentication_error",
+    "billing_error",
+    "permission_error",
+    "not_found_error",
+    "request_too_large",
+    "rate_limit_error",
+    "api_error",
+    "timeout_error",
+    "overloaded_error",
+]
+
+
+UNFORESEEN = "Something went wrong in the gateway. Its log says what, under this request id."
+
+
+class ApiError(Exception):
+    """An error with a status, a type of Anthropic's, and a message for the person who reads it."""
+
+    status: int
+    type: ErrorType
+
+    def __init__(self, message: str, *, retry_after: str | None = None, details: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+        self.details = details
+        self.is_logged = False  # whether the request's one log line has been written
+
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": self.retry_after} if self.retry_after else {}
+
+    def body(self, request_id: str) -> dict[str, object]:
+        error: dict[str, object] = {"type": self.type, "message": self.message}
+        if self.details is not None:
+            error["details"] = self.details
+        return {"type": "error", "error": error, "request_id": request_id}
+
+    def encode(self, request_id: str) -> bytes:
+        return orjson.dumps(self.body(request_id))
+
+
+class InvalidRequest(ApiError):
+    status, type = 400, "invalid_request_error"
+
+
+class NotAuthenticated(ApiError):
+    status, type = 401, "authentication_error"
+
+
+class PaymentRequired(ApiError):
+    status, type = 402, "billing_error"
+
+
+class Forbidden(ApiError):
+    status, type = 403, "permission_error"
+
+
+class NotFound(ApiError):
+    status, type = 404, "not_found_error"
+
+
+class MethodNotAllowed(ApiError):
+    status, type = 405, "invalid_request_error"
+
+
+class TooLarge(ApiError):
+    status, type = 413, "request_too_large"
+
+
+class WrongEncoding(ApiError):
+    status, type = 415, "invalid_request_error"
+
+
+class RateLimited(ApiError):
+    status, type = 429, "rate_limit_error"
+
+
+class Internal(ApiError):
+    status, type = 500, "api_error"
+
+
+class UpstreamFailed(ApiError):
+    status, type = 502, "api_error"
+
+
+class TimedOut(ApiError):
+    status, type = 504, "timeout_error"
+
+
+class Overloaded(ApiError):
+    status, type = 529, "overloaded_error"

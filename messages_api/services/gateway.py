@@ -1,0 +1,102 @@
+"""Owns what one server process holds while it serves: the HTTP session, the upstreams, the ledger, live streams."""
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from typing import Self
+
+import aiohttp
+from django.conf import settings
+
+from accounts import configuration
+from messages_api.errors import Overloaded
+from messages_api.services.routing import Target
+from messages_api.services.stream import MessageStream
+from messages_api.services.upstream.base import ChatUpstream
+from messages_api.services.upstream.openrouter import CONNECT_SECONDS, SILENCE_SECONDS, OpenRouterUpstream
+from usage.services.ledger import Ledger
+
+logger = logging.getLogger("bridge")
+TICK_SECONDS = 1.0
+
+_running: "Gateway | None" = None
+_starting = asyncio.Lock()
+
+
+async def running_gateway() -> "Gateway":
+    """The gateway of this process. Where nobody speaks ASGI's lifespan (daphne), the first request starts it."""
+    global _running  # noqa: PLW0603  # one gateway per process
+    if _running is None:
+        async with _starting:
+            _running = _running or await Gateway.start()
+    return _running
+
+
+async def stop_gateway() -> None:
+    global _running  # one gateway per process
+    gateway, _running = _running, None
+    if gateway is not None:
+        await gateway.stop()
+
+
+def is_draining() -> bool:
+    return _running is not None and _running.is_draining
+
+
+class Gateway:
+    """Everything a request needs that outlives it. Made and ended with the server process."""
+
+    def __init__(self, session: aiohttp.ClientSession, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.is_draining = False
+        self.streams: set[MessageStream] = set()
+        self._session = session
+        self._openrouter = _openrouter_upstream(session)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @classmethod
+    async def start(cls) -> Self:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
+        context = ssl.create_default_context(cafile=settings.SSL_CERT_FILE or None)
+        connector = aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=60)
+        session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=True)
+        gateway = cls(session, Ledger(settings.SPOOL_DIR))
+        gateway.ledger.start()
+        gateway._tasks = [asyncio.create_task(configuration.watch()), asyncio.create_task(gateway._tick())]
+        return gateway
+
+    def upstream_for(self, target: Target) -> ChatUpstream:
+        return self._openrouter
+
+    async def drain(self, seconds: float) -> None:
+        """Refuse to look ready, let streams end for `seconds`, then end the rest with an error."""
+        self.is_draining = True
+        deadline = asyncio.get_running_loop().time() + seconds
+        # A look now and then costs nothing here; an event would have to be kept on every request's path.
+        while self.ledger.in_flight and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        for stream in list(self.streams):
+            stream.interrupt(Overloaded("The server is being restarted. Try again."))
+
+    async def stop(self) -> None:
+        """Close everything. What is still in flight has been settled by then."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.ledger.close()
+        await self._session.close()
+
+    async def _tick(self) -> None:
+        """Look after all streams once a second: one timer for a thousand of them."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            for stream in list(self.streams):
+                with contextlib.suppress(Exception):
+                    stream.tick()
+
+
+def _openrouter_upstream(session: aiohttp.ClientSession) -> ChatUpstream:
+    return OpenRouterUpstream(
+        session, settings.OPENROUTER_BASE_URL, proxy=settings.HTTPS_PROXY, referer=settings.PUBLIC_URL
+    )

@@ -1,0 +1,82 @@
+"""Owns what `/v1/models` lists: the names a team may ask for, in Anthropic's shape (wire.md 1.8)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from messages_api.errors import InvalidRequest, NotFound
+from messages_api.services.model_facts import ModelFacts
+from messages_api.services.routing import PICKER_PREFIX, Directory, resolve
+
+#: Anthropic's list gives a date; the catalogue has none, and clients only show it.
+CREATED_AT = "2025-01-01T00:00:00Z"
+LARGEST_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of the list: at most `limit` names, after or before one."""
+
+    limit: int = 20
+    after_id: str = ""
+    before_id: str = ""
+
+
+def list_models(directory: Directory, team_id: int, page: Page) -> dict[str, Any]:
+    """One page of the list. Raises InvalidRequest for a cursor that is not in it."""
+    models = [model_info(name, directory, team_id) for name in _names(directory, team_id)]
+    ids = [model["id"] for model in models]
+    start, end = 0, len(ids)
+    if page.after_id:
+        start = _position(ids, page.after_id, "after_id") + 1
+        end = min(end, start + page.limit)
+        has_more = end < len(ids)
+    elif page.before_id:
+        end = _position(ids, page.before_id, "before_id")
+        start = max(0, end - page.limit)
+        has_more = start > 0
+    else:
+        end = min(end, page.limit)
+        has_more = end < len(ids)
+    shown = models[start:end]
+    edges = {"first_id": shown[0]["id"] if shown else None, "last_id": shown[-1]["id"] if shown else None}
+    return {"data": shown, "has_more": has_more, **edges}
+
+
+def model_info(name: str, directory: Directory, team_id: int) -> dict[str, Any]:
+    """One entry. Raises NotFound for a name that leads nowhere."""
+    route = resolve(name, team_id, directory)
+    facts = route.target.facts
+    return {
+        "type": "model",
+        "id": name,
+        "display_name": _display_name(name, facts),
+        "created_at": CREATED_AT,
+        "max_input_tokens": facts.context_length,
+        "max_tokens": facts.max_output,
+    }
+
+
+def _names(directory: Directory, team_id: int) -> list[str]:
+    """Aliases and models; what Claude Code's picker would hide is listed once more under a name it shows."""
+    names = [name for name in directory.names_for(team_id) if _leads_somewhere(name, directory, team_id)]
+    hidden = [name for name in names if name in directory.models and "claude" not in name]
+    return names + [PICKER_PREFIX + name for name in hidden]
+
+
+def _leads_somewhere(name: str, directory: Directory, team_id: int) -> bool:
+    try:
+        resolve(name, team_id, directory)
+    except NotFound:
+        return False
+    return True
+
+
+def _display_name(name: str, facts: ModelFacts) -> str:
+    return (facts.name or facts.id) if name.endswith(facts.id) else f"{name} ({facts.name or facts.id})"
+
+
+def _position(ids: list[str], cursor: str, parameter: str) -> int:
+    try:
+        return ids.index(cursor)
+    except ValueError:
+        raise InvalidRequest(f"{parameter}: {cursor[:200]!r} is not in the list") from None

@@ -1,0 +1,100 @@
+"""Owns the end of a request: what it used goes onto its entry, the entry into the ledger, one line into the log."""
+
+import asyncio
+import logging
+import time
+
+from messages_api import errors
+from messages_api.errors import ApiError
+from messages_api.services.translation.stream import AnswerError, StreamTranslator
+from messages_api.services.translation.usage import charged, tokens_of
+from usage.pricing import usd
+from usage.services.ledger import Entry, Ledger, Outcome, State
+
+logger = logging.getLogger("bridge.request")
+CLIENT_GONE = 499  # nginx's number for it; nobody is left to be told one
+
+
+class ClientStalled(Exception):
+    """The client has stopped reading its answer."""
+
+
+def told(error: BaseException) -> ApiError:
+    """The error as the client is told it."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, AnswerError):
+        return errors.UpstreamFailed(str(error))
+    return errors.Internal(errors.UNFORESEEN)
+
+
+class Settlement:
+    """Settles one admitted request, once, whatever happens to it."""
+
+    def __init__(self, ledger: Ledger, entry: Entry) -> None:
+        self.entry = entry
+        self._ledger = ledger
+
+    def note_first_byte(self) -> None:
+        if self.entry.first_byte_at is None:
+            self.entry.first_byte_at = time.time()
+
+    def note_answer(self, translator: StreamTranslator) -> None:
+        """Put what the answer told so far onto the entry."""
+        self.entry.stop_reason = translator.stop_reason or ""
+        self.entry.provider = translator.provider
+        if translator.usage is not None:
+            self.entry.tokens = tokens_of(translator.usage)
+            self.entry.charged = charged(translator.usage)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Settle: completed without an error, aborted when the client has gone, else with the error it is told."""
+        if self.entry.settled_at is not None:
+            return
+        outcome = _outcome(error)
+        self._ledger.settle(self.entry, outcome)
+        _log(self.entry, outcome, error)
+
+
+def _outcome(error: BaseException | None) -> Outcome:
+    if error is None:
+        return Outcome(State.COMPLETED, 200)
+    if isinstance(error, asyncio.CancelledError | ClientStalled):
+        return Outcome(State.ABORTED, CLIENT_GONE)
+    answer = told(error)
+    return Outcome(State.ERROR, answer.status, answer.type, answer.message)
+
+
+def _log(entry: Entry, outcome: Outcome, error: BaseException | None) -> None:
+    is_ours = error is not None and not isinstance(
+        error, ApiError | AnswerError | asyncio.CancelledError | ClientStalled
+    )
+    level = logging.INFO if outcome.state in {State.COMPLETED, State.ABORTED} else logging.WARNING
+    cost, _ = entry.cost
+    logger.log(
+        level,
+        "%s -> %s (team %s) %s%s, %d in, %d cached, %d out, $%.6f, %.2f s, %s",
+        entry.requested_model,
+        entry.model,
+        entry.caller.team_slug,
+        outcome.status,
+        f" {outcome.error_type}: {outcome.error_message}" if outcome.error_type else "",
+        entry.tokens.input + entry.tokens.cache_write,
+        entry.tokens.cache_read,
+        entry.tokens.output,
+        usd(cost),
+        entry.latency_ms / 1000,
+        entry.request_id,
+        exc_info=error if is_ours else None,
+        extra={
+            "request_id": entry.request_id,
+            "team": entry.caller.team_slug,
+            "member": entry.caller.email,
+            "requested_model": entry.requested_model,
+            "model": entry.model,
+            "status": outcome.status,
+            "state": outcome.state.value,
+            "cost_usd": str(usd(cost)),
+            "latency_ms": entry.latency_ms,
+        },
+    )

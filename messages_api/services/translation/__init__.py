@@ -1,0 +1,1 @@
+"""Messages to chat completions and back. Pure: types in, types out; ids, clock and settings are passed in."""

@@ -1,0 +1,106 @@
+"""Owns the shape of what a chat completion upstream answers, streamed or whole (wire.md 2.3, 2.4).
+
+Only what is read is named; unknown fields are passed over, as OpenRouter's documentation asks of its clients. Details
+of reasoning stay plain dictionaries: they must go back exactly as they came.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
+ReasoningDetail = dict[str, Any]
+NO_ERROR = Raw()
+
+
+class FunctionPiece(Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCallPiece(Struct):
+    """A fragment of a tool call; the first one of a call has its id and name."""
+
+    index: int | None = None
+    id: str | None = None
+    function: FunctionPiece | None = None
+
+
+class UrlCitation(Struct):
+    url: str
+    title: str | None = None
+    content: str | None = None
+
+
+class Annotation(Struct):
+    url_citation: UrlCitation | None = None
+
+
+class Delta(Struct):
+    """A piece of the assistant's message; in an answer that is not streamed, all of it."""
+
+    content: str | None = None
+    refusal: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    reasoning_details: list[ReasoningDetail] | None = None
+    tool_calls: list[ToolCallPiece] | None = None
+    annotations: list[Annotation] | None = None
+
+
+class Choice(Struct):
+    delta: Delta | None = None
+    message: Delta | None = None
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    error: Raw = NO_ERROR
+
+
+class PromptDetails(Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class CompletionDetails(Struct):
+    reasoning_tokens: int | None = None
+
+
+class CostDetails(Struct):
+    upstream_inference_cost: Decimal | None = None
+
+
+class ServerToolDetails(Struct):
+    web_search_requests: int | None = None
+
+
+class ChatUsage(Struct):
+    """`prompt_tokens` includes what was read from or written to a cache; `cost` is in USD, exact as sent."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost: Decimal | None = None
+    is_byok: bool | None = None
+    cost_details: CostDetails | None = None
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
+    server_tool_use_details: ServerToolDetails | None = None
+
+
+class ChatChunk(Struct):
+    """One event of a stream, or a whole answer."""
+
+    id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    choices: list[Choice] | None = None
+    usage: ChatUsage | None = None
+    error: Raw = NO_ERROR
+
+
+def tells_error(part: Choice | ChatChunk) -> bool:
+    """Whether an error is told in place of, or in the middle of, an answer. Some providers write `error: null`."""
+    return part.error is not NO_ERROR and bytes(part.error) != b"null"
+
+
+decode_chunk = Decoder(ChatChunk).decode

@@ -1,0 +1,35 @@
+"""Owns the names and ids of tools: what an upstream refuses is renamed, the same way every time, and named back.
+
+Names may have 64 characters of `[a-zA-Z0-9_-]`; ids likewise, and exactly nine letters or digits for Mistral
+(wire.md 4). Both are pure functions of the original, so a conversation needs no memory.
+"""
+
+import hashlib
+import re
+
+from messages_api.services.translation.tables import TOOL_NAME_LENGTH
+
+_LEGAL = re.compile(r"[a-zA-Z0-9_-]+")
+_ILLEGAL = re.compile(r"[^a-zA-Z0-9_-]")
+_MISTRAL_ID = re.compile(r"[a-zA-Z0-9]{9}")
+_HASH_LENGTH = 9
+
+
+def acceptable_name(name: str) -> str:
+    """`name` where every provider takes it; else its beginning and a hash of the whole."""
+    if len(name) <= TOOL_NAME_LENGTH and _LEGAL.fullmatch(name):
+        return name
+    return f"{_ILLEGAL.sub('_', name)[: TOOL_NAME_LENGTH - _HASH_LENGTH - 1]}_{_hash(name)}"
+
+
+def acceptable_id(tool_id: str, family: str) -> str:
+    """`tool_id` where the family takes it, else a hash that stands for it."""
+    if family == "mistralai":
+        return tool_id if _MISTRAL_ID.fullmatch(tool_id) else _hash(tool_id)
+    if len(tool_id) <= TOOL_NAME_LENGTH and _LEGAL.fullmatch(tool_id):
+        return tool_id
+    return f"call_{_hash(tool_id)}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]

@@ -1,0 +1,114 @@
+"""Owns the round trip of reasoning: what a model returned leaves as thinking blocks and comes back unmodified.
+
+Providers refuse altered, reordered or missing reasoning, and the server keeps no memory. So what a thinking block
+cannot say travels in its `signature` (a token of ours around the detail without its text), and what has no text
+travels whole in `redacted_thinking.data`. Claude's own text signatures and redacted data go through as they are, so
+a conversation can move between this path and Claude itself. OpenRouter's own Messages endpoint does likewise.
+"""
+
+import base64
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from messages_api.schemas import AssistantBlock, RedactedThinkingBlock, ThinkingBlock
+from messages_api.services.translation.chat import Delta, ReasoningDetail
+
+SEAL = "bridge.reasoning:"
+CLAUDE_FORMAT = "anthropic-claude-v1"
+CLAUDE_FAMILY = "anthropic"
+
+#: Where the readable text of a detail is, by its type. Types that are not here have none.
+TEXT_FIELD = {"reasoning.text": "text", "reasoning.summary": "summary"}
+#: A model's plain `reasoning` string, for which there is no detail. Only our tokens have this type.
+PLAIN = "reasoning"
+
+
+# --- from the model to the client ------------------------------------------------------------------------------------
+
+
+def reasoning_of(delta: Delta) -> list[ReasoningDetail]:
+    """The reasoning in `delta` as details. A plain string counts where no detail has the text."""
+    details = delta.reasoning_details or []
+    plain = delta.reasoning or delta.reasoning_content
+    if plain and not any(text_of(detail) for detail in details):
+        return [{"type": PLAIN, "text": plain}, *details]
+    return details
+
+
+def text_of(detail: ReasoningDetail) -> str:
+    """The readable text of a detail; empty where it has none."""
+    return detail.get(TEXT_FIELD.get(detail["type"], "text")) or ""
+
+
+def has_text(detail: ReasoningDetail) -> bool:
+    """Whether a detail becomes a thinking block; the others become redacted ones."""
+    return detail["type"] in TEXT_FIELD or detail["type"] == PLAIN
+
+
+def signature(detail: ReasoningDetail, family: str) -> str:
+    """The `signature` of the thinking block that carries `detail`."""
+    if detail.get("format") == CLAUDE_FORMAT and detail["type"] == "reasoning.text":
+        return detail.get("signature") or ""
+    return _token(
+        {name: value for name, value in detail.items() if name != TEXT_FIELD.get(detail["type"], "text")}, family
+    )
+
+
+def redacted_data(detail: ReasoningDetail, family: str) -> str:
+    """The `data` of the redacted_thinking block that carries `detail`."""
+    if detail.get("format") == CLAUDE_FORMAT and detail["type"] == "reasoning.encrypted":
+        return str(detail["data"])
+    return _token(detail, family)
+
+
+# --- from the client back to the model -------------------------------------------------------------------------------
+
+
+def reasoning_back(blocks: Iterable[AssistantBlock], family: str) -> dict[str, Any]:
+    """The fields of an assistant message that give `family` its own reasoning back, in order; foreign is left out."""
+    carried = [
+        _carried(block, position)
+        for position, block in enumerate(b for b in blocks if isinstance(b, ThinkingBlock | RedactedThinkingBlock))
+    ]
+    details = [detail for origin, detail in carried if origin == family]
+    if all(detail["type"] == PLAIN for detail in details):
+        text = "".join(text_of(detail) for detail in details)
+        return {"reasoning": text} if text else {}
+    return {"reasoning_details": [detail for detail in details if detail["type"] != PLAIN]}
+
+
+def _carried(block: ThinkingBlock | RedactedThinkingBlock, position: int) -> tuple[str, ReasoningDetail]:
+    """The family and the detail that a block carries."""
+    match block:
+        case RedactedThinkingBlock(data=data):
+            return _opened(data) or (CLAUDE_FAMILY, _claude("reasoning.encrypted", position, data=data))
+        case ThinkingBlock(thinking=text, signature=seal):
+            opened = _opened(seal)
+            if opened is None:
+                return CLAUDE_FAMILY, _claude("reasoning.text", position, text=text, signature=seal)
+            family, detail = opened
+            return family, {**detail, TEXT_FIELD.get(detail["type"], "text"): text}
+
+
+def _claude(kind: str, position: int, **fields: str) -> ReasoningDetail:
+    return {"type": kind, **fields, "format": CLAUDE_FORMAT, "index": position}
+
+
+# --- tokens ----------------------------------------------------------------------------------------------------------
+
+
+def _token(detail: ReasoningDetail, family: str) -> str:
+    return SEAL + base64.b64encode(orjson.dumps({"family": family, "detail": detail})).decode()
+
+
+def _opened(token: str) -> tuple[str, ReasoningDetail] | None:
+    """What a token of ours holds; None for what is not one, or is damaged."""
+    if not token.startswith(SEAL):
+        return None
+    try:
+        held = orjson.loads(base64.b64decode(token.removeprefix(SEAL), validate=True))
+        return str(held["family"]), {**held["detail"], "type": str(held["detail"]["type"])}
+    except (ValueError, KeyError, TypeError):
+        return "", {"type": PLAIN}  # damaged on the way: it belongs to no family, so it goes nowhere

@@ -1,0 +1,76 @@
+"""Owns the way back for an answer that is not streamed: the same translator, fed once, its events folded.
+
+So a streamed and a whole answer cannot differ.
+"""
+
+from collections.abc import Iterable
+
+import orjson
+from msgspec import Raw
+from msgspec.structs import replace
+
+from messages_api.services.translation import events as out
+from messages_api.services.translation.chat import ChatChunk
+from messages_api.services.translation.stream import StreamTranslator
+
+
+def message_of(completion: ChatChunk, translator: StreamTranslator) -> out.Message:
+    """The Messages answer of a whole chat completion. Raises AnswerError."""
+    return fold([*translator.feed(completion), *translator.finish()])
+
+
+def fold(events: Iterable[out.Event]) -> out.Message:
+    """The message that a stream of events adds up to."""
+    message: out.Message | None = None
+    texts: dict[int, list[str]] = {}
+    for event in events:
+        match event:
+            case out.MessageStart(message=start):
+                message = replace(start, content=[])
+            case out.ContentBlockStart(index=index, content_block=block):
+                _of(message).content.append(replace(block))
+                texts[index] = []
+            case out.ContentBlockDelta(index=index, delta=out.SignatureDelta(signature=seal)):
+                thinking = _of(message).content[index]
+                assert isinstance(thinking, out.Thinking)  # noqa: S101  # the translator's own grammar
+                thinking.signature = seal
+            case out.ContentBlockDelta(index=index, delta=delta):
+                texts[index].append(_text(delta))
+            case out.ContentBlockStop(index=index):
+                _complete(_of(message).content[index], "".join(texts[index]))
+            case out.MessageDelta(delta=stop, usage=usage):
+                whole = _of(message)
+                whole.stop_reason, whole.stop_sequence, whole.usage = stop.stop_reason, stop.stop_sequence, usage
+    return _of(message)
+
+
+def _of(message: out.Message | None) -> out.Message:
+    if message is None:
+        raise ValueError("a stream begins with message_start")
+    return message
+
+
+def _text(delta: out.BlockDelta) -> str:
+    match delta:
+        case out.TextDelta(text=text) | out.ThinkingDelta(thinking=text) | out.InputJsonDelta(partial_json=text):
+            return text
+        case out.SignatureDelta():
+            return ""
+
+
+def _complete(block: out.Block, text: str) -> None:
+    match block:
+        case out.Text():
+            block.text = text
+        case out.Thinking():
+            block.thinking = text
+        case out.ToolUse():
+            block.input = Raw(text.encode()) if _is_json(text) else Raw(b"{}")  # cut by max_tokens, and said so
+
+
+def _is_json(text: str) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True

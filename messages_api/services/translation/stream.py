@@ -1,0 +1,326 @@
+"""Owns the way back: chunks of a chat completion in, events of a Messages stream out.
+
+One block is open at a time and indexes are contiguous from 0, as the client's SDK demands. A chat completion may
+interleave: then a tool call's block stays open until its arguments are a whole JSON object, and what arrives
+meanwhile for other blocks waits, in order. What is not a whole answer is an error, never an invented end.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import orjson
+from msgspec import Raw
+
+from messages_api.services.translation import events as out
+from messages_api.services.translation import reasoning
+from messages_api.services.translation.chat import (
+    Annotation,
+    ChatChunk,
+    ChatUsage,
+    Choice,
+    Delta,
+    ReasoningDetail,
+    ToolCallPiece,
+)
+from messages_api.services.translation.names import acceptable_id
+from messages_api.services.translation.tables import STOP_REASON
+from messages_api.services.translation.tools import NO_TOOLS, WEB_SEARCH, Tools
+from messages_api.services.translation.usage import anthropic_usage, tokens_of
+
+Key = tuple[str, Any]
+Events = list[out.Event]
+ANY_FAMILY = ""  # an id on its way to the client has to please the client only
+
+
+class AnswerError(Exception):
+    """What the model answered cannot be told as a Messages answer. The message is for the client."""
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """A tool call while its fragments arrive."""
+
+    key: Key
+    id: str
+    index: int | None
+    name: str = ""
+    arguments: str = ""
+    is_placed: bool = False
+
+
+@dataclass(slots=True)
+class Piece:
+    """A piece of one block: its key says which, its text continues it."""
+
+    key: Key
+    text: str = ""
+    call: ToolCall | None = None
+    detail: ReasoningDetail | None = None
+
+
+@dataclass(slots=True)
+class OpenBlock:
+    """The block that deltas go to."""
+
+    key: Key
+    call: ToolCall | None = None
+    detail: ReasoningDetail = field(default_factory=dict)
+
+
+class StreamTranslator:
+    """`feed` each chunk, then `finish`. Both return events; both raise AnswerError."""
+
+    def __init__(
+        self,
+        *,
+        message_id: str,
+        model: str,
+        family: str,
+        tools: Tools = NO_TOOLS,
+        input_tokens: int = 0,
+        search_query: str = "",
+    ) -> None:
+        self.usage: ChatUsage | None = None
+        self.provider = ""
+        self.stop_reason: out.StopReason | None = None
+        self._message_id = message_id
+        self._model = model
+        self._family = family
+        self._tools = tools
+        self._input_tokens = input_tokens
+        self._search_query = search_query
+        self._is_started = False
+        self._next_index = 0
+        self._open: OpenBlock | None = None
+        self._held: list[Piece] = []
+        self._calls: list[ToolCall] = []
+        self._redacted = count()
+        self._citations: dict[str, out.WebSearchResult] = {}
+        self._finish_reason: str | None = None
+        self._native_finish_reason: str | None = None
+
+    @property
+    def has_content(self) -> bool:
+        """Whether anything that a person would see has been said."""
+        return self._next_index > 0
+
+    def start(self) -> Events:
+        """message_start, once; with an estimate of the input, which message_delta corrects."""
+        if self._is_started:
+            return []
+        self._is_started = True
+        usage = out.Usage(input_tokens=self._input_tokens, output_tokens=0)
+        return [out.MessageStart(out.Message(self._message_id, self._model, usage, []))]
+
+    def feed(self, chunk: ChatChunk) -> Events:
+        self.usage = chunk.usage or self.usage
+        self.provider = chunk.provider or self.provider
+        events: Events = []
+        for choice in chunk.choices or ():
+            self._note_finish(choice)
+            delta = choice.delta or choice.message
+            if delta is not None:
+                for piece in self._pieces(delta):
+                    self._place(piece, events)
+        return self.start() + events if events else events
+
+    def finish(self) -> Events:
+        """The end of an answer that is whole. Raises AnswerError for one that is not."""
+        if self._finish_reason is None:
+            raise AnswerError("The upstream ended its answer before it was complete.")
+        if self._finish_reason not in STOP_REASON:
+            reason = self._native_finish_reason or self._finish_reason
+            raise AnswerError(f"The model stopped with an error: {reason}.")
+        events = self.start()
+        self._close_all(events)
+        self._place_search_results(events)
+        self.stop_reason = self._judge_stop(events)
+        usage = anthropic_usage(tokens_of(self.usage)) if self.usage else out.Usage(self._input_tokens, 0)
+        return [*events, out.MessageDelta(out.Stop(self.stop_reason), usage), out.MessageStop()]
+
+    # --- what a chunk says ---
+
+    def _note_finish(self, choice: Choice) -> None:
+        if choice.finish_reason is not None:
+            self._finish_reason = choice.finish_reason
+            self._native_finish_reason = choice.native_finish_reason
+
+    def _pieces(self, delta: Delta) -> Iterable[Piece]:
+        """The pieces of a delta, in the order in which a model says them. Empty ones say nothing."""
+        for detail in reasoning.reasoning_of(delta):
+            yield self._reasoning_piece(detail)
+        if delta.content:
+            yield Piece(("text", None), delta.content)
+        elif delta.refusal:
+            yield Piece(("text", None), delta.refusal)
+        for fragment in delta.tool_calls or ():
+            yield self._tool_piece(fragment)
+        self._note_citations(delta.annotations or ())
+
+    def _reasoning_piece(self, detail: ReasoningDetail) -> Piece:
+        if not isinstance(detail.get("type"), str):
+            raise AnswerError("The upstream sent a detail of reasoning without a type.")
+        if not reasoning.has_text(detail):
+            return Piece(("redacted", next(self._redacted)), detail=detail)
+        return Piece(("thinking", (detail["type"], detail.get("index"))), reasoning.text_of(detail), detail=detail)
+
+    def _tool_piece(self, fragment: ToolCallPiece) -> Piece:
+        call = self._call_of(fragment)
+        function = fragment.function
+        if function is not None and function.name and not call.name:
+            call.name = self._tools.original(function.name)
+        return Piece(call.key, (function and function.arguments) or "", call=call)
+
+    def _call_of(self, fragment: ToolCallPiece) -> ToolCall:
+        """The call a fragment belongs to. Some upstreams repeat the id, leave out the index, or give all index 0."""
+        call_id = acceptable_id(fragment.id, ANY_FAMILY) if fragment.id else ""
+        for call in reversed(self._calls):
+            if fragment.index in {None, call.index} and call_id in {"", call.id}:
+                return call
+        number = len(self._calls)
+        call = ToolCall(("tool", number), call_id or f"toolu_{self._message_id}_{number}", fragment.index)
+        self._calls.append(call)
+        return call
+
+    def _note_citations(self, annotations: Iterable[Annotation]) -> None:
+        for annotation in annotations:
+            if annotation.url_citation is not None:
+                citation = annotation.url_citation
+                self._citations[citation.url] = out.WebSearchResult(citation.url, citation.title or citation.url)
+
+    # --- where a piece goes ---
+
+    def _place(self, piece: Piece, events: Events) -> None:
+        opened = self._open
+        if opened is not None and opened.key == piece.key:
+            self._continue(opened, piece, events)
+            if self._held and _is_whole(opened.call):
+                self._release(events)
+        elif opened is not None and opened.call is not None and not _is_whole(opened.call):
+            self._held.append(piece)
+        elif piece.call is not None and not piece.call.name:
+            piece.call.arguments += piece.text  # its name is still to come, and a block needs one to start
+        else:
+            self._close(events)
+            self._start_block(piece, events)
+
+    def _release(self, events: Events) -> None:
+        held, self._held = self._held, []
+        for piece in held:
+            self._place(piece, events)
+
+    def _start_block(self, piece: Piece, events: Events) -> None:
+        call, detail = piece.call, piece.detail or {}
+        if call is not None and call.is_placed:
+            if piece.text.strip():
+                raise AnswerError(f"The model's arguments for the tool {call.name} went on after their end.")
+            return
+        self._open = OpenBlock(piece.key, call, {**detail})
+        events.append(out.ContentBlockStart(self._next_index, self._first(piece)))
+        self._next_index += 1
+        if call is not None:
+            call.is_placed = True
+            self._delta(call.arguments, events)
+        self._continue(self._open, piece, events, is_first=True)
+
+    def _first(self, piece: Piece) -> out.Block:
+        """The block as it stands at content_block_start."""
+        if piece.call is not None:
+            return out.ToolUse(piece.call.id, piece.call.name)
+        match piece.key[0]:
+            case "text":
+                return out.Text()
+            case "thinking":
+                return out.Thinking()
+            case _:
+                return out.RedactedThinking(reasoning.redacted_data(piece.detail or {}, self._family))
+
+    def _continue(self, block: OpenBlock, piece: Piece, events: Events, *, is_first: bool = False) -> None:
+        if block.call is not None:
+            block.call.arguments += piece.text
+        elif piece.detail is not None and not is_first:
+            block.detail |= {name: value for name, value in piece.detail.items() if value is not None}
+        self._delta(piece.text, events)
+
+    def _delta(self, text: str, events: Events) -> None:
+        if not text or self._open is None:
+            return
+        delta: out.BlockDelta
+        match self._open.key[0]:
+            case "tool":
+                delta = out.InputJsonDelta(text)
+            case "thinking":
+                delta = out.ThinkingDelta(text)
+            case _:
+                delta = out.TextDelta(text)
+        events.append(out.ContentBlockDelta(self._next_index - 1, delta))
+
+    # --- how a block and an answer end ---
+
+    def _close(self, events: Events) -> None:
+        opened, self._open = self._open, None
+        if opened is None:
+            return
+        index = self._next_index - 1
+        if opened.key[0] == "thinking":
+            seal = reasoning.signature(opened.detail, self._family)
+            events.append(out.ContentBlockDelta(index, out.SignatureDelta(seal)))
+        elif opened.call is not None:
+            self._complete_arguments(opened.call, index, events)
+        events.append(out.ContentBlockStop(index))
+
+    def _complete_arguments(self, call: ToolCall, index: int, events: Events) -> None:
+        """No arguments at all mean `{}` for a tool that requires none; arguments cut by the limit stay as they are."""
+        if call.arguments.strip():
+            if not _is_whole(call) and self._finish_reason != "length":
+                raise AnswerError(f"The model's arguments for the tool {call.name} are not a JSON object.")
+            return
+        if call.name in self._tools.needing_arguments and self._finish_reason != "length":
+            raise AnswerError(f"The model called the tool {call.name} without the arguments it requires.")
+        call.arguments = "{}"
+        events.append(out.ContentBlockDelta(index, out.InputJsonDelta("{}")))
+
+    def _close_all(self, events: Events) -> None:
+        self._close(events)
+        while self._held:
+            self._release(events)
+            self._close(events)
+        if any(not call.is_placed for call in self._calls):
+            raise AnswerError("The model called a tool without naming it.")
+
+    def _place_search_results(self, events: Events) -> None:
+        """The sources of OpenRouter's own search, as Anthropic's server tool would have told them."""
+        if self._tools.web_search is None or not self._citations:
+            return
+        tool_id = f"srvtoolu_{self._message_id}"
+        query = Raw(orjson.dumps({"query": self._search_query}))
+        for block in (
+            out.ServerToolUse(tool_id, WEB_SEARCH, query),
+            out.WebSearchToolResult(tool_id, list(self._citations.values())),
+        ):
+            events.append(out.ContentBlockStart(self._next_index, block))
+            events.append(out.ContentBlockStop(self._next_index))
+            self._next_index += 1
+
+    def _judge_stop(self, events: Events) -> out.StopReason:
+        """What was said decides first: a tool call is `tool_use` whatever the upstream calls its end."""
+        reason = STOP_REASON[self._finish_reason or ""]
+        if self._next_index == 0:
+            if reason in {"end_turn", "tool_use"}:
+                raise AnswerError("The model gave an empty answer.")
+            events += [out.ContentBlockStart(0, out.Text()), out.ContentBlockStop(0)]
+        if reason in {"end_turn", "tool_use"}:
+            return "tool_use" if self._calls else "end_turn"
+        return reason
+
+
+def _is_whole(call: ToolCall | None) -> bool:
+    """Whether a call's arguments are a complete JSON object. Most fragments fail at the first look."""
+    if call is None or not call.arguments.rstrip().endswith("}"):
+        return False
+    try:
+        return isinstance(orjson.loads(call.arguments), dict)
+    except orjson.JSONDecodeError:
+        return False

@@ -1,0 +1,47 @@
+"""Owns token accounting between the wires: a chat's `prompt_tokens` includes the cache, `input_tokens` excludes it."""
+
+from decimal import Decimal
+
+from messages_api.services.translation.chat import ChatUsage, CompletionDetails, PromptDetails, ServerToolDetails
+from messages_api.services.translation.events import ServerToolUsage, Usage
+from usage.pricing import Tokens, picodollars
+
+
+def tokens_of(usage: ChatUsage) -> Tokens:
+    """The tokens of a chat completion; the prompt is split so that its three parts add up to it again."""
+    prompt = usage.prompt_tokens_details or PromptDetails()
+    completion = usage.completion_tokens_details or CompletionDetails()
+    server = usage.server_tool_use_details or ServerToolDetails()
+    read = _count(prompt.cached_tokens)
+    write = _count(prompt.cache_write_tokens)
+    return Tokens(
+        input=max(0, _count(usage.prompt_tokens) - read - write),
+        output=_count(usage.completion_tokens),
+        cache_read=read,
+        cache_write=write,
+        reasoning=_count(completion.reasoning_tokens),
+        web_searches=_count(server.web_search_requests),
+    )
+
+
+def charged(usage: ChatUsage) -> int | None:
+    """Picodollars that OpenRouter says it cost; with a key of one's own at the provider, the provider's share too."""
+    if usage.cost is None:
+        return None
+    byok = usage.cost_details.upstream_inference_cost if usage.is_byok and usage.cost_details else None
+    return picodollars(usage.cost + (byok or Decimal(0)))
+
+
+def anthropic_usage(tokens: Tokens) -> Usage:
+    return Usage(
+        input_tokens=tokens.input,
+        output_tokens=tokens.output,
+        cache_creation_input_tokens=tokens.cache_write,
+        cache_read_input_tokens=tokens.cache_read,
+        server_tool_use=ServerToolUsage(tokens.web_searches) if tokens.web_searches else None,
+    )
+
+
+def _count(value: int | None) -> int:
+    """What an upstream does not say is none; a negative count is a provider's error."""
+    return max(0, value or 0)

@@ -1,0 +1,1 @@
+"""The ways out: one interface, and a client for each kind of upstream."""

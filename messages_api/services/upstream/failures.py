@@ -1,0 +1,110 @@
+"""Owns the one mapping from what an upstream says went wrong to the error a client is told.
+
+The status decides first, then OpenRouter's `error_type`; words decide only where the client matches on words
+(a prompt that is too long). The upstream's own sentence is passed on, since Claude Code's recovery reads it; keys
+and account ids are taken out (wire.md 1.10, 2.5).
+"""
+
+import re
+from typing import Any
+
+import orjson
+
+from accounts.redaction import redact
+from messages_api import errors
+from messages_api.errors import ApiError
+
+BY_STATUS: dict[int, type[ApiError]] = {
+    400: errors.InvalidRequest,
+    401: errors.Forbidden,  # the key that pays was refused, not the caller's own
+    402: errors.PaymentRequired,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    408: errors.TimedOut,
+    409: errors.InvalidRequest,
+    413: errors.TooLarge,
+    422: errors.InvalidRequest,
+    429: errors.RateLimited,
+    500: errors.Internal,
+    502: errors.UpstreamFailed,
+    503: errors.Overloaded,
+    504: errors.TimedOut,
+    524: errors.TimedOut,
+    529: errors.Overloaded,
+}
+
+#: OpenRouter's error types where the status alone would say too little, or is missing in mid-stream.
+BY_ERROR_TYPE: dict[str, type[ApiError]] = {
+    "authentication": errors.Forbidden,
+    "permission_denied": errors.Forbidden,
+    "payment_required": errors.PaymentRequired,
+    "not_found": errors.NotFound,
+    "rate_limit_exceeded": errors.RateLimited,
+    "provider_overloaded": errors.Overloaded,
+    "timeout": errors.TimedOut,
+    "payload_too_large": errors.TooLarge,
+    "context_length_exceeded": errors.InvalidRequest,
+    "content_policy_violation": errors.InvalidRequest,
+    "invalid_request": errors.InvalidRequest,
+    "invalid_prompt": errors.InvalidRequest,
+}
+
+_ACCOUNT_ID = re.compile(r"\b(?:user|org|acct)_[A-Za-z0-9]{6,}\b")
+_CONTEXT_OVERFLOW = re.compile(r"maximum context length is ([\d,]+) tokens.*?([\d,]+) tokens", re.DOTALL)
+
+
+def failure(status: int, body: bytes, retry_after: str | None = None) -> ApiError:
+    """The error of an answer that is not 200. A Retry-After is passed on, never made up."""
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        parsed = None
+    error = parsed.get("error") if isinstance(parsed, dict) else None
+    return _error(status, error, retry_after)
+
+
+def failure_in_answer(raw: bytes) -> ApiError:
+    """The error inside an answer that began with 200. Its code may be a number, a word, or missing."""
+    error = orjson.loads(raw)
+    code = error.get("code") if isinstance(error, dict) else None
+    return _error(code if isinstance(code, int) else 502, error, None)
+
+
+def _error(status: int, error: Any, retry_after: str | None) -> ApiError:
+    fields: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
+    metadata: dict[str, Any] = fields["metadata"] if isinstance(fields.get("metadata"), dict) else {}
+    message = _own_words(fields, metadata) or f"The upstream answered {status} without saying why."
+    overflow = _CONTEXT_OVERFLOW.search(message)
+    if overflow:
+        return errors.InvalidRequest(
+            f"prompt is too long: {_digits(overflow[2])} tokens > {_digits(overflow[1])} maximum"
+        )
+    if status == 401:
+        message = f"OpenRouter refused the key that pays for this request: {message}"
+    kind = BY_STATUS.get(status) or (errors.Internal if status >= 500 else errors.InvalidRequest)
+    if status >= 500 or status == 400:
+        kind = BY_ERROR_TYPE.get(str(metadata.get("error_type")), kind)
+    return kind(_ACCOUNT_ID.sub("[account]", redact(message)), retry_after=retry_after)
+
+
+def _own_words(fields: dict[str, Any], metadata: dict[str, Any]) -> str:
+    """The sentence of whoever refused. OpenRouter wraps a provider's as "Provider returned error" around `raw`."""
+    message, raw = fields.get("message"), metadata.get("raw")
+    if isinstance(raw, str) and raw and (not message or message == "Provider returned error"):
+        return _provider_words(raw)
+    return message if isinstance(message, str) else ""
+
+
+def _provider_words(raw: str) -> str:
+    """The message inside a provider's own body, or the body as it is."""
+    try:
+        parsed = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return raw
+    inner = parsed.get("error") if isinstance(parsed, dict) else None
+    message = inner.get("message") if isinstance(inner, dict) else None
+    return message if isinstance(message, str) else raw
+
+
+def _digits(number: str) -> str:
+    return number.replace(",", "")

@@ -1,0 +1,148 @@
+"""Owns the direct way to OpenRouter: one HTTP session per process, our own reader, nothing between."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from urllib.request import proxy_bypass
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from messages_api.errors import ApiError, TimedOut, UpstreamFailed
+from messages_api.services.translation.chat import ChatChunk, decode_chunk, tells_error
+from messages_api.services.upstream.base import ChatCall, Completion
+from messages_api.services.upstream.failures import failure, failure_in_answer
+from messages_api.services.upstream.sse_reader import SseReader
+
+CONNECT_SECONDS = 10
+SILENCE_SECONDS = 280
+ERROR_BYTES = 256 * 1024
+DONE = b"[DONE]"
+
+
+class OpenRouterUpstream:
+    """OpenRouter's chat completions, and those of anything that speaks like it."""
+
+    def __init__(self, session: aiohttp.ClientSession, base_url: str, *, proxy: str = "", referer: str = "") -> None:
+        self._session = session
+        self._url = URL(f"{base_url}/chat/completions")
+        self._proxy = None if not proxy or proxy_bypass(self._url.host or "") else URL(proxy)
+        self._headers = {"Content-Type": "application/json", "X-OpenRouter-Title": "Bridge"}
+        if referer:
+            self._headers["HTTP-Referer"] = referer
+
+    async def complete(self, call: ChatCall) -> Completion:
+        response = await self._post(call)
+        try:
+            body = await _read(response)
+        finally:
+            response.release()
+        return Completion(whole_answer(body), response.headers.get("X-Generation-Id", ""))
+
+    async def stream(self, call: ChatCall) -> "HttpChatStream":
+        response = await self._post(call)
+        stream = HttpChatStream(response)
+        if response.content_type == "application/json":  # an error, told with 200
+            try:
+                whole_answer(await _read(response))
+            finally:
+                await stream.close()
+            raise UpstreamFailed("The upstream answered a stream with a single object.")
+        return stream
+
+    async def _post(self, call: ChatCall) -> aiohttp.ClientResponse:
+        headers = {**self._headers, "Authorization": f"Bearer {call.api_key}"}
+        try:
+            response = await self._session.post(
+                self._url, data=call.translation.encode(), headers=headers, proxy=self._proxy, allow_redirects=False
+            )
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise unreachable(error) from error
+        if response.status != 200:
+            raise await refusal(response)
+        return response
+
+
+class HttpChatStream:
+    """A stream of chunks over HTTP, in the form that OpenAI gave it."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.generation_id = response.headers.get("X-Generation-Id", "")
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[list[ChatChunk]]:
+        reader = SseReader()
+        content = self._response.content
+        try:
+            while received := await content.readany():
+                for chunks in _until_failure(reader.feed(received)):
+                    yield chunks
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise unreachable(error) from error
+        for chunks in _until_failure(reader.finish()):
+            yield chunks
+
+    async def close(self) -> None:
+        """Close the connection unless the answer was read to its end: that is what stops the provider's work."""
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+
+def whole_answer(body: bytes) -> ChatChunk:
+    """A completion that is not streamed. Raises ApiError for an error told with 200."""
+    answer = _chunk(body)
+    for choice in answer.choices or ():
+        if tells_error(choice):
+            raise failure_in_answer(bytes(choice.error))
+    return answer
+
+
+def _until_failure(payloads: list[bytes]) -> Iterator[list[ChatChunk]]:
+    """The chunks of one read, together; those before one that tells an error come before its exception."""
+    chunks: list[ChatChunk] = []
+    try:
+        for payload in payloads:
+            if payload != DONE:
+                chunks.append(_chunk(payload))
+    except ApiError:
+        yield chunks
+        raise
+    if chunks:
+        yield chunks
+
+
+def _chunk(payload: bytes) -> ChatChunk:
+    try:
+        chunk = decode_chunk(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UpstreamFailed(f"The upstream sent something that is not a chat completion: {error}") from error
+    if tells_error(chunk):
+        raise failure_in_answer(bytes(chunk.error))
+    return chunk
+
+
+async def refusal(response: aiohttp.ClientResponse) -> ApiError:
+    """The error of a response that is not 200; the connection is given back or closed."""
+    try:
+        body = await response.content.read(ERROR_BYTES)
+    except (aiohttp.ClientError, TimeoutError):
+        body = b""
+    finally:
+        response.close()
+    return failure(response.status, body, response.headers.get("Retry-After"))
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    try:
+        return await response.read()
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise unreachable(error) from error
+
+
+def unreachable(error: Exception) -> ApiError:
+    """The upstream could not be reached, or the connection broke."""
+    if isinstance(error, asyncio.TimeoutError):
+        return TimedOut("The upstream did not answer in time.")
+    return UpstreamFailed(f"The connection to the upstream failed: {type(error).__name__}.")

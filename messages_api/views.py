@@ -1,0 +1,62 @@
+"""The endpoints of the Messages API."""
+
+from typing import Any
+
+from messages_api.api_view import ApiRequest, ApiView
+from messages_api.errors import InvalidRequest
+from messages_api.schemas import parse_count_request
+from messages_api.services.gateway import running_gateway
+from messages_api.services.messages import Incoming, answer
+from messages_api.services.model_list import LARGEST_PAGE, Page, list_models, model_info
+from messages_api.services.routing import current_directory, resolve
+from messages_api.services.stream import MessageStream
+from messages_api.services.token_count import count_tokens
+from usage.services.ledger import Origin
+
+
+class MessagesView(ApiView):
+    """`POST /v1/messages`: an answer, as JSON or as server-sent events."""
+
+    async def post(self, request: ApiRequest) -> bytes | MessageStream:
+        incoming = Incoming(request.request_id, request.caller, _origin(request), request.body_bytes)
+        return await answer(await running_gateway(), incoming)
+
+
+class CountTokensView(ApiView):
+    """`POST /v1/messages/count_tokens`: counted here, never limited, never recorded."""
+
+    async def post(self, request: ApiRequest) -> dict[str, Any]:
+        asked = parse_count_request(request.body_bytes)
+        resolve(asked.model, request.caller.team_id, await current_directory())
+        return {"input_tokens": await count_tokens(asked)}
+
+
+class ModelListView(ApiView):
+    """`GET /v1/models`: what the caller's team may ask for."""
+
+    async def get(self, request: ApiRequest) -> dict[str, Any]:
+        return list_models(await current_directory(), request.caller.team_id, _page(request))
+
+
+class ModelView(ApiView):
+    """`GET /v1/models/{id}`"""
+
+    async def get(self, request: ApiRequest, model_id: str) -> dict[str, Any]:
+        return model_info(model_id, await current_directory(), request.caller.team_id)
+
+
+def _origin(request: ApiRequest) -> Origin:
+    """Claude Code's own headers; other clients send none."""
+    headers = request.headers
+    return Origin(
+        session_id=headers.get("x-claude-code-session-id", "")[:128],
+        agent_id=headers.get("x-claude-code-agent-id", "")[:128],
+        parent_agent_id=headers.get("x-claude-code-parent-agent-id", "")[:128],
+    )
+
+
+def _page(request: ApiRequest) -> Page:
+    limit = request.GET.get("limit", "20")
+    if not limit.isdecimal() or not 1 <= int(limit) <= LARGEST_PAGE:
+        raise InvalidRequest(f"limit: must be a number from 1 to {LARGEST_PAGE}")
+    return Page(int(limit), request.GET.get("after_id", ""), request.GET.get("before_id", ""))

@@ -1,0 +1,267 @@
+"""The Anthropic-shaped wire of /messages: its stream events, and the message folded from the same events."""
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import orjson
+
+from testing.openrouter_simulator.chat import DONE, ChatVoice
+from testing.openrouter_simulator.exact_json import Json, encode
+from testing.openrouter_simulator.metering import Bill, Usage, messages_usage
+from testing.openrouter_simulator.models import Model, ReasoningShape
+from testing.openrouter_simulator.performance import (
+    CallPiece,
+    CallStart,
+    Citations,
+    Event,
+    Finish,
+    Redacted,
+    Text,
+    Thought,
+    ThoughtEnd,
+)
+from testing.openrouter_simulator.refusals import Refusal, anthropic_body, canned
+from testing.openrouter_simulator.signatures import claude_redaction, claude_signature
+
+FOREIGN_REASONING_PREFIX = "openrouter.reasoning:"
+STOP_REASON = {
+    "stop": "end_turn",
+    "tool_calls": "tool_use",
+    "length": "max_tokens",
+    "content_filter": "refusal",
+}
+REFUSAL_DETAILS: Json = {"type": "refusal", "category": None, "explanation": None}
+
+
+def foreign_reasoning(details: list[Json]) -> str:
+    """wire.md 2.3: how OpenRouter carries other families' reasoning through Anthropic clients."""
+    return FOREIGN_REASONING_PREFIX + base64.b64encode(encode(details)).decode()
+
+
+@dataclass
+class MessagesVoice:
+    """Events as Anthropic's stream events; one block is open at a time, indexes count from 0."""
+
+    model: Model
+    generation_id: str
+    index: int = -1
+    open_kind: str | None = None
+    searched: bool = False
+    chat: ChatVoice = field(init=False)
+    held: list[Json] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.chat = ChatVoice(self.model, self.generation_id)
+
+    def events(self, event: Event) -> Iterator[Json]:
+        match event:
+            case Text(text):
+                yield from self.ensure("text", {"type": "text", "text": "", "citations": None})
+                yield self.delta({"type": "text_delta", "text": text})
+            case Thought(text, shape):
+                yield from self.thought(text, shape)
+            case ThoughtEnd(whole, shape):
+                yield from self.thought_end(whole, shape)
+            case Redacted(shape):
+                yield from self.redacted(shape)
+            case CallStart():
+                yield from self.call_start(event)
+            case CallPiece(_, text):
+                yield self.delta({"type": "input_json_delta", "partial_json": text})
+            case Citations(annotations):
+                yield from self.search_result(annotations)
+
+    def thought(self, text: str, shape: ReasoningShape) -> Iterator[Json]:
+        yield from self.ensure("thinking", {"type": "thinking", "thinking": "", "signature": ""})
+        yield self.delta({"type": "thinking_delta", "thinking": text})
+        if shape not in ("anthropic", "plain"):
+            self.held += self.chat.thought(text, shape)["reasoning_details"]
+
+    def thought_end(self, whole: str, shape: ReasoningShape) -> Iterator[Json]:
+        if shape == "anthropic":
+            yield self.delta({"type": "signature_delta", "signature": claude_signature(whole)})
+        yield from self.close()
+        for delta in self.chat.thought_end(whole, shape) if shape != "anthropic" else ():
+            data = foreign_reasoning([*self.held, *delta["reasoning_details"]])
+            yield from self.block({"type": "redacted_thinking", "data": data})
+        self.held = []
+
+    def redacted(self, shape: ReasoningShape) -> Iterator[Json]:
+        native = shape == "anthropic"
+        data = claude_redaction() if native else foreign_reasoning(self.chat.redacted(shape)["reasoning_details"])
+        yield from self.block({"type": "redacted_thinking", "data": data})
+
+    def call_start(self, call: CallStart) -> Iterator[Json]:
+        signed = self.chat.call_start(call).get("reasoning_details")
+        if signed:
+            yield from self.block({"type": "redacted_thinking", "data": foreign_reasoning(signed)})
+        yield from self.close()
+        yield from self.open("tool_use", {"type": "tool_use", "id": call.id, "name": call.name, "input": {}})
+        if call.arguments:
+            yield self.delta({"type": "input_json_delta", "partial_json": call.arguments})
+
+    def search_result(self, annotations: list[Json]) -> Iterator[Json]:
+        """Anthropic's server tool: the use, its result, as two whole blocks."""
+        self.searched = True
+        use_id = f"srvtoolu_{self.generation_id[-20:]}"
+        query = {"query": "simulated query"}
+        yield from self.block({"type": "server_tool_use", "id": use_id, "name": "web_search", "input": query})
+        results = [found_page(annotation["url_citation"]) for annotation in annotations]
+        yield from self.block({"type": "web_search_tool_result", "tool_use_id": use_id, "content": results})
+
+    def block(self, content: Json) -> Iterator[Json]:
+        yield from self.close()
+        yield from self.open(content["type"], content)
+        yield from self.close()
+
+    def ensure(self, kind: str, empty: Json) -> Iterator[Json]:
+        if self.open_kind != kind:
+            yield from self.close()
+            yield from self.open(kind, empty)
+
+    def open(self, kind: str, content: Json) -> Iterator[Json]:
+        self.index += 1
+        self.open_kind = kind
+        yield {"type": "content_block_start", "index": self.index, "content_block": content}
+
+    def close(self) -> Iterator[Json]:
+        if self.open_kind is not None:
+            self.open_kind = None
+            yield {"type": "content_block_stop", "index": self.index}
+
+    def delta(self, delta: Json) -> Json:
+        return {"type": "content_block_delta", "index": self.index, "delta": delta}
+
+
+def found_page(citation: Json) -> Json:
+    return {
+        "type": "web_search_result",
+        "url": citation["url"],
+        "title": citation["title"],
+        "encrypted_content": base64.b64encode(citation["content"].encode()).decode(),
+        "page_age": None,
+    }
+
+
+@dataclass
+class WholeMessage:
+    """Stream events folded into the content of a message that is not streamed."""
+
+    content: list[Json] = field(default_factory=list)
+    arguments: dict[int, str] = field(default_factory=dict)
+
+    def take(self, event: Json) -> None:
+        if event["type"] == "content_block_start":
+            self.content.append(dict(event["content_block"]))
+        elif event["type"] == "content_block_delta":
+            self.take_delta(event["index"], event["delta"])
+
+    def take_delta(self, index: int, delta: Json) -> None:
+        if delta["type"] == "input_json_delta":
+            self.arguments[index] = self.arguments.get(index, "") + delta["partial_json"]
+            return
+        key = delta["type"].removesuffix("_delta")
+        self.content[index][key] = (self.content[index].get(key) or "") + delta[key]
+
+    def blocks(self) -> list[Json]:
+        for index, text in self.arguments.items():
+            self.content[index]["input"] = complete_input(text)
+        return self.content
+
+
+def complete_input(text: str) -> object:
+    """Anthropic never shows half an input: what a model left unfinished arrives empty."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}
+
+
+@dataclass(frozen=True)
+class MessagesEnvelope:
+    generation_id: str
+    model: Model
+
+    def message(self, content: list[Json], ending: Json, usage: Json) -> Json:
+        return {
+            "id": self.generation_id,
+            "type": "message",
+            "role": "assistant",
+            "model": self.model.id,
+            "content": content,
+            "stop_reason": None,
+            "stop_sequence": None,
+            **ending,
+            "usage": usage,
+            "provider": self.model.provider,
+        }
+
+    def start(self, usage: Json) -> Json:
+        return {"type": "message_start", "message": self.message([], {}, usage)}
+
+    def ending(self, reason: str) -> Json:
+        stop_reason = STOP_REASON[reason]
+        ending: Json = {"stop_reason": stop_reason, "stop_sequence": None}
+        return ending | ({"stop_details": REFUSAL_DETAILS} if stop_reason == "refusal" else {})
+
+
+def event_lines(event: Json) -> bytes:
+    return b"event: " + str(event["type"]).encode() + b"\ndata: " + encode(event) + b"\n\n"
+
+
+@dataclass
+class MessagesWire:
+    """Renders one answer, streamed or whole."""
+
+    generation_id: str
+    model: Model
+    message: WholeMessage = field(default_factory=WholeMessage)
+    voice: MessagesVoice = field(init=False)
+    envelope: MessagesEnvelope = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.voice = MessagesVoice(self.model, self.generation_id)
+        self.envelope = MessagesEnvelope(self.generation_id, self.model)
+
+    def opening(self, prompt: Usage, /) -> bytes:
+        started = event_lines(self.envelope.start(messages_usage(prompt, None)))
+        return started + event_lines({"type": "ping"})
+
+    def render(self, event: Event) -> bytes:
+        return b"".join(event_lines(each) for each in self.voice.events(event))
+
+    def verbatim(self, chunk: Json) -> bytes:
+        return event_lines(chunk)
+
+    def failing(self, error: Json) -> bytes:
+        code = error.get("code")
+        body = anthropic_body(canned(code if isinstance(code, int) else 500, message=error.get("message")))
+        return event_lines(body)
+
+    def closing(self, finish: Finish, usage: Usage, owed: Bill) -> bytes:
+        if finish.reason == "error":
+            return self.failing({"code": 502, "message": finish.native})
+        closed = b"".join(event_lines(event) for event in self.voice.close())
+        ending = {"type": "message_delta", "delta": self.envelope.ending(finish.reason)}
+        return closed + event_lines(ending | {"usage": messages_usage(usage, owed)}) + STOPPED + DONE
+
+    def fold(self, event: Event) -> None:
+        for each in self.voice.events(event):
+            self.message.take(each)
+
+    def document(self, finish: Finish, usage: Usage, owed: Bill) -> Json:
+        if finish.reason == "error":
+            raise canned(502, message=finish.native)
+        ending = self.envelope.ending(finish.reason)
+        return self.envelope.message(self.message.blocks(), ending, messages_usage(usage, owed))
+
+    def failed_document(self, error: Json, _usage: Usage, _owed: Bill, /) -> Json:
+        code = error.get("code")
+        raise canned(code if isinstance(code, int) else 502, message=error.get("message"))
+
+    def refused(self, refusal: Refusal) -> Json:
+        return anthropic_body(refusal)
+
+
+STOPPED = event_lines({"type": "message_stop"})

@@ -1,0 +1,91 @@
+"""The order in which a request is judged, for both endpoints."""
+
+from collections.abc import Callable
+
+from testing.openrouter_simulator import rules_chat, rules_messages, rules_provider
+from testing.openrouter_simulator.conversation import Conversation
+from testing.openrouter_simulator.exact_json import Json
+from testing.openrouter_simulator.models import Model
+
+OpenRouterRule = Callable[[Json], None]
+ProviderRule = Callable[[Json, Model], None]
+
+CHAT_SHAPES: tuple[OpenRouterRule, ...] = (
+    rules_chat.check_messages_present,
+    rules_chat.check_message_shapes,
+    rules_chat.check_tools,
+    rules_chat.check_tool_choice,
+    rules_chat.check_reasoning,
+    rules_chat.check_stop,
+    rules_chat.check_numbers,
+    rules_chat.check_plugins,
+    rules_chat.check_response_format,
+    rules_chat.check_cache_controls,
+    rules_chat.check_debug,
+)
+CHAT_PROVIDERS: tuple[ProviderRule, ...] = (
+    rules_chat.check_provider,
+    rules_provider.check_abilities,
+    rules_provider.check_reasoning_setting,
+    rules_provider.check_max_tokens,
+    rules_provider.check_tool_list,
+    rules_provider.check_schemas,
+    rules_provider.check_tool_order,
+    rules_provider.check_call_ids,
+    rules_provider.check_call_arguments,
+    rules_provider.check_tool_images,
+    rules_provider.check_anthropic_content,
+    rules_provider.check_openai_content,
+    rules_provider.check_reasoning_details,
+    rules_provider.check_lost_thinking,
+)
+MESSAGES_PROVIDERS: tuple[ProviderRule, ...] = (
+    rules_chat.check_provider,
+    rules_messages.check_limits,
+    rules_messages.check_thinking,
+    rules_messages.check_output_config,
+    rules_messages.check_tools,
+    rules_messages.check_adjacency,
+    rules_messages.check_texts,
+    rules_messages.check_thinking_blocks,
+)
+
+
+def check_chat(body: Json, header_session: str | None) -> Model:
+    rules_chat.check_fields(body)
+    for shape in CHAT_SHAPES:
+        shape(body)
+    rules_chat.check_identity(body, header_session)
+    model = rules_chat.check_model(body)
+    for rule in CHAT_PROVIDERS:
+        rule(body, model)
+    return model
+
+
+def check_messages(body: Json, header_session: str | None) -> Model:
+    rules_messages.check_fields(body)
+    rules_messages.check_identity(body, header_session)
+    rules_messages.check_message_shapes(body)
+    model = rules_chat.check_model(body)
+    for rule in MESSAGES_PROVIDERS:
+        rule(body, model)
+    return model
+
+
+def check_chat_size(body: Json, model: Model, conversation: Conversation) -> None:
+    rules_provider.check_breakpoints(conversation, model)
+    rules_provider.check_room(model, conversation, body.get("max_completion_tokens") or body.get("max_tokens"))
+
+
+def check_messages_size(model: Model, conversation: Conversation) -> None:
+    rules_provider.check_breakpoints(conversation, model)
+    rules_provider.check_prompt_length(model, conversation)
+
+
+def ignored_keys(body: Json, known: dict[str, str]) -> list[str]:
+    """wire.md 2: unknown top-level keys are ignored, so nobody notices them but the control plane."""
+    return sorted(set(body) - set(known))
+
+
+CHAT_FIELDS = rules_chat.FIELD_KINDS
+MESSAGES_FIELDS = rules_messages.FIELD_KINDS

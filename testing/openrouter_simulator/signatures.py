@@ -1,0 +1,80 @@
+"""Seals on reasoning and on tool call ids, so that what comes back can be verified."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+import string
+
+SECRET = b"openrouter-simulator"
+NONCE_LENGTH = 10
+SEAL_LENGTH = 12
+MISTRAL_ID_LENGTH = 9
+ALPHANUMERIC = string.ascii_letters + string.digits
+
+CLAUDE_HEAD = "Eq"
+OPENAI_HEAD = "gAAAAAB"
+GEMINI_HEAD = "CiQB"
+
+ID_PREFIX = {"anthropic": "toolu_01", "openai": "call_", "x-ai": "call_"}
+
+
+def digest(*parts: str) -> bytes:
+    return hmac.new(SECRET, "\x00".join(parts).encode(), hashlib.sha256).digest()
+
+
+def claude_signature(thinking: str) -> str:
+    return CLAUDE_HEAD + base64.b64encode(digest("claude", thinking)).decode()
+
+
+def claude_signature_holds(thinking: str, signature: str) -> bool:
+    return hmac.compare_digest(claude_signature(thinking).encode(), signature.encode())
+
+
+def encrypted(head: str, family: str, bound_to: str) -> str:
+    """Opaque data that proves it was issued for `bound_to` (an rs_ id or a tool call id)."""
+    nonce = secrets.token_hex(NONCE_LENGTH)
+    seal = digest(family, bound_to, nonce).hex()
+    return head + base64.b64encode(f"{nonce}:{seal}".encode()).decode()
+
+
+def encrypted_holds(data: str, head: str, family: str, bound_to: str) -> bool:
+    if not data.startswith(head):
+        return False
+    try:
+        nonce, _, seal = base64.b64decode(data[len(head) :], validate=True).decode().partition(":")
+    except ValueError:
+        return False
+    return hmac.compare_digest(digest(family, bound_to, nonce).hex().encode(), seal.encode())
+
+
+def reasoned_suffix(family: str) -> str:
+    nonce = secrets.token_hex(NONCE_LENGTH // 2)
+    return nonce + digest("call", family, nonce).hex()[:SEAL_LENGTH]
+
+
+def issued_with_reasoning(call_id: str, family: str) -> bool:
+    """Whether this id was given out together with reasoning that must come back beside it."""
+    suffix = call_id[-(NONCE_LENGTH + SEAL_LENGTH) :]
+    nonce, seal = suffix[:NONCE_LENGTH], suffix[NONCE_LENGTH:]
+    return hmac.compare_digest(digest("call", family, nonce).hex()[:SEAL_LENGTH].encode(), seal.encode())
+
+
+def new_call_id(family: str, name: str, position: int, with_reasoning: bool) -> str:
+    """A tool call id in the family's own shape; Kimi's breaks Anthropic's pattern, as the real one does."""
+    if family == "mistralai":
+        return "".join(secrets.choice(ALPHANUMERIC) for _ in range(MISTRAL_ID_LENGTH))
+    if family == "moonshotai":
+        return f"functions.{name}:{position}"
+    suffix = reasoned_suffix(family) if with_reasoning else secrets.token_hex((NONCE_LENGTH + SEAL_LENGTH) // 2)
+    if family == "google":
+        return f"tool_{name}_{suffix}"
+    return ID_PREFIX.get(family, "call_") + suffix
+
+
+def claude_redaction() -> str:
+    return encrypted(CLAUDE_HEAD, "claude-redacted", "")
+
+
+def claude_redaction_holds(data: str) -> bool:
+    return encrypted_holds(data, CLAUDE_HEAD, "claude-redacted", "")

@@ -1,0 +1,1 @@
+"""What requests cost: the record of each, from admission to settlement. Imports accounts only."""

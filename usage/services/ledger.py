@@ -1,0 +1,324 @@
+"""Owns the record of every admitted request, from the spool to the database.
+
+`open` and `settle` are one `write()` each and never wait. A background task brings the lines to the database in
+batches, idempotent by request id, and renews the lease of what this process still has open; a record whose lease has
+run out belongs to a dead process and is marked lost, until its settled line turns up in an orphaned spool.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from django.db import DatabaseError, DataError, InterfaceError, models, transaction
+
+from accounts.authentication import Caller
+from accounts.database import query
+from usage.models import UsageRecord
+from usage.pricing import Prices, Tokens, estimate
+from usage.services.spool import Line, Spool, orphans
+
+logger = logging.getLogger("bridge.ledger")
+
+State = UsageRecord.State
+CostSource = UsageRecord.CostSource
+
+INGEST_SECONDS = 0.25
+SYNC_SECONDS = 0.1
+LEASE_SECONDS = 60.0
+RENEW_SECONDS = 20.0
+BATCH_BYTES = 512 * 1024
+
+_FIELDS = {f.name: f for f in UsageRecord._meta.concrete_fields if f.name != "id"}
+_TIMES = ("started_at", "settled_at", "lease_expires_at")
+_FINAL = (State.COMPLETED, State.ERROR, State.ABORTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where in a client's work a request comes from: Claude Code's session and agent headers."""
+
+    session_id: str = ""
+    agent_id: str = ""
+    parent_agent_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request ended: one of the settled states, and the HTTP status the client was told."""
+
+    state: State
+    status: int
+    error_type: str = ""
+    error_message: str = ""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One admitted request. What is learned about it on the way is written onto it, until it is settled."""
+
+    request_id: str
+    caller: Caller
+    origin: Origin
+    requested_model: str
+    model: str
+    streamed: bool
+    prices: Prices | None
+    started_at: float = field(default_factory=time.time)
+
+    provider: str = ""
+    generation_id: str = ""
+    first_byte_at: float | None = None
+    tokens: Tokens = field(default_factory=Tokens)
+    charged: int | None = None  # picodollars, as the provider said
+    stop_reason: str = ""
+    settled_at: float | None = None
+
+    @property
+    def cost(self) -> tuple[int, CostSource]:
+        """Picodollars, and who says so."""
+        if self.charged is not None:
+            return self.charged, CostSource.UPSTREAM
+        if self.prices is not None and self.tokens != Tokens():
+            return estimate(self.tokens, self.prices), CostSource.CATALOGUE
+        return 0, CostSource.NONE
+
+    @property
+    def latency_ms(self) -> int:
+        return _milliseconds(self.started_at, self.settled_at or time.time())
+
+
+class Ledger:
+    """The records of one server process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.server = uuid4().hex
+        self.in_flight: dict[str, Entry] = {}
+        self._folder = folder
+        self._spool = Spool.create(folder)
+        self._spool_swap = asyncio.Lock()
+        self._unwritten: list[Line] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # --- on the path of a request ---
+
+    def open(self, entry: Entry) -> None:
+        """Record that `entry` is about to go upstream. Raises OSError when it cannot be recorded."""
+        self._spool.append(_opened(entry, self.server))
+        self.in_flight[entry.request_id] = entry
+
+    def settle(self, entry: Entry, outcome: Outcome) -> None:
+        """Record how `entry` ended. Only the first call for an entry counts."""
+        if self.in_flight.pop(entry.request_id, None) is None:
+            return
+        entry.settled_at = time.time()
+        line = _settled(entry, outcome, self.server)
+        try:
+            self._spool.append(line)
+        except OSError as error:
+            logger.error("Ledger: a settled record waits in memory: %s", error)
+            self._unwritten.append(line)
+
+    # --- beside it ---
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(job) for job in (self._sync_often(), self._ingest_often(), self._tend())]
+
+    async def close(self) -> None:
+        """Bring everything to the database and let go of the spool."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.ingest()
+        self._spool.close()
+
+    async def ingest(self) -> None:
+        """Bring what this process has spooled to the database; what it does not take stays for the next time."""
+        self._write_unwritten()
+        while self._spool.backlog:
+            try:
+                position = await query(_ingest_batch, self._spool)
+            except (DatabaseError, InterfaceError) as error:
+                logger.warning(
+                    "Ledger: the database does not take records, %d bytes wait: %s", self._spool.backlog, error
+                )
+                return
+            async with self._spool_swap:
+                self._spool.ingested_to(position)
+
+    def _write_unwritten(self) -> None:
+        try:
+            while self._unwritten:
+                self._spool.append(self._unwritten[0])
+                self._unwritten.pop(0)
+        except OSError:
+            return  # still full; `settle` has said so
+
+    async def _sync_often(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SYNC_SECONDS)
+            async with self._spool_swap:
+                await loop.run_in_executor(None, self._spool.sync)
+
+    async def _ingest_often(self) -> None:
+        while True:
+            await asyncio.sleep(INGEST_SECONDS)
+            await self.ingest()
+
+    async def _tend(self) -> None:
+        """Adopt the spools of dead processes, renew our leases, and mark as lost what nobody renews."""
+        while True:
+            try:
+                await query(ingest_orphans, self._folder)
+                await query(renew_leases, self.server)
+                await query(mark_lost)
+            except (DatabaseError, InterfaceError) as error:
+                logger.warning("Ledger: leases could not be tended: %s", error)
+            await asyncio.sleep(RENEW_SECONDS)
+
+
+# --- lines -----------------------------------------------------------------------------------------------------------
+
+
+def _opened(entry: Entry, server: str) -> Line:
+    caller, origin = entry.caller, entry.origin
+    return {
+        "request_id": entry.request_id,
+        "state": State.OPEN.value,
+        "server": server,
+        "lease_expires_at": time.time() + LEASE_SECONDS,
+        "started_at": entry.started_at,
+        "team_id": caller.team_id,
+        "user_id": caller.user_id,
+        "api_key_id": caller.key_id,
+        "team_name": caller.team,
+        "email": caller.email,
+        "key_name": caller.key_name,
+        "session_id": origin.session_id,
+        "agent_id": origin.agent_id,
+        "parent_agent_id": origin.parent_agent_id,
+        "requested_model": entry.requested_model,
+        "model": entry.model,
+        "provider": entry.provider,
+        "streamed": entry.streamed,
+    }
+
+
+def _settled(entry: Entry, outcome: Outcome, server: str) -> Line:
+    tokens = entry.tokens
+    cost, source = entry.cost
+    return _opened(entry, server) | {
+        "state": outcome.state.value,
+        "settled_at": entry.settled_at,
+        "latency_ms": entry.latency_ms,
+        "first_byte_ms": entry.first_byte_at and _milliseconds(entry.started_at, entry.first_byte_at),
+        "generation_id": entry.generation_id,
+        "input_tokens": tokens.input,
+        "output_tokens": tokens.output,
+        "cache_read_tokens": tokens.cache_read,
+        "cache_write_tokens": tokens.cache_write,
+        "reasoning_tokens": tokens.reasoning,
+        "web_searches": tokens.web_searches,
+        "cost": cost,
+        "cost_source": source.value,
+        "status": outcome.status,
+        "stop_reason": entry.stop_reason,
+        "error_type": outcome.error_type,
+        "error_message": outcome.error_message,
+    }
+
+
+def _milliseconds(start: float, end: float) -> int:
+    return max(0, round((end - start) * 1000))
+
+
+def _record(line: Line) -> UsageRecord:
+    """The row of a line. Text is cut to its column and loses NUL, which PostgreSQL refuses."""
+    values = {name: _text(name, value) if isinstance(value, str) else value for name, value in line.items()}
+    times = {name: datetime.fromtimestamp(line[name], UTC) for name in _TIMES if line.get(name) is not None}
+    return UsageRecord(**values | times)
+
+
+def _text(name: str, value: str) -> str:
+    limit = _FIELDS[name].max_length if name in _FIELDS else None
+    return value.replace("\x00", "")[:limit]
+
+
+# --- the database ----------------------------------------------------------------------------------------------------
+
+
+def _ingest_batch(spool: Spool) -> int:
+    lines, position = spool.read(BATCH_BYTES)
+    try:
+        write_lines(lines)
+    except DataError:
+        _write_one_by_one(lines, spool.path)
+    return position
+
+
+def _write_one_by_one(lines: Iterable[Line], spool: Path) -> None:
+    """One line that the database refuses must not keep the others out; it is kept in a file beside the spool."""
+    for line in lines:
+        try:
+            write_lines([line])
+        except DataError as error:
+            logger.error("Ledger: record %s is refused by the database: %s", line.get("request_id"), error)
+            with spool.with_suffix(".refused").open("a") as refused:
+                refused.write(f"{line}\n")
+
+
+@transaction.atomic
+def write_lines(lines: Iterable[Line]) -> None:
+    """Bring lines to the table, in any order and any number of times: a settled record is never reopened."""
+    opened = {line["request_id"]: line for line in lines if line["state"] == State.OPEN}
+    settled = {line["request_id"]: line for line in lines if line["state"] != State.OPEN}
+    final = set(
+        UsageRecord.objects.filter(request_id__in=settled, state__in=_FINAL).values_list("request_id", flat=True)
+    )
+    UsageRecord.objects.bulk_create(
+        [_record(line) for request_id, line in opened.items() if request_id not in settled], ignore_conflicts=True
+    )
+    UsageRecord.objects.bulk_create(
+        [_record(line) for request_id, line in settled.items() if request_id not in final],
+        update_conflicts=True,
+        unique_fields=["request_id"],
+        update_fields=[name for name in _FIELDS if name != "request_id"],
+    )
+
+
+def ingest_orphans(folder: Path) -> int:
+    """Ingest the spools of dead processes; how many there were."""
+    count = 0
+    for spool in orphans(folder):
+        count += 1
+        try:
+            _ingest_whole(spool)
+        finally:
+            spool.close()
+    return count
+
+
+def _ingest_whole(spool: Spool) -> None:
+    while spool.backlog:
+        before = spool.backlog
+        spool.ingested_to(_ingest_batch(spool))
+        if spool.backlog == before:
+            spool.drop_cut_line()
+
+
+def renew_leases(server: str) -> int:
+    lease = datetime.fromtimestamp(time.time() + LEASE_SECONDS, UTC)
+    return UsageRecord.objects.filter(server=server, state=State.OPEN).update(lease_expires_at=lease)
+
+
+def mark_lost() -> int:
+    """Mark the open records of dead processes; how many there were."""
+    now = datetime.now(UTC)
+    return UsageRecord.objects.filter(state=State.OPEN, lease_expires_at__lt=now).update(
+        state=State.LOST, settled_at=models.F("lease_expires_at")
+    )
