@@ -5,7 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 
-for name in ("OPENROUTER_API_KEY", "OPENROUTER_BASE_URL", "PUBLIC_URL", "REDIS_URL", "HTTPS_PROXY", "OPENROUTER_CLIENT"):
+for name in (
+    "OPENROUTER_API_KEY",
+    "OPENROUTER_BASE_URL",
+    "PUBLIC_URL",
+    "REDIS_URL",
+    "HTTPS_PROXY",
+    "OPENROUTER_CLIENT",
+):
     os.environ.pop(name, None)
 
 

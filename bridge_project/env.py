@@ -16,6 +16,13 @@ class Environment(FileAwareEnv):
         if dotenv.exists():
             self.read_env(str(dotenv), recurse=False)
 
+    def _get_value(self, env_key: str, default: object) -> object:
+        """environs raises outside of its own collecting for a file that NAME_FILE names and that cannot be read."""
+        try:
+            return super()._get_value(env_key, default)
+        except ValueError:
+            stop(f"{env_key}_FILE: not a readable file")
+
     def seal(self) -> None:
         try:
             super().seal()

@@ -33,19 +33,19 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._drain is None and self.started:
-            self._loop.call_soon_threadsafe(self._begin_draining, sig)
+            self._loop.call_soon_threadsafe(self._begin_draining)
         else:
             super().handle_exit(sig, frame)
 
-    def _begin_draining(self, sig: int) -> None:
-        self._drain = self._drain or asyncio.create_task(self._drain_and_exit(sig))
+    def _begin_draining(self) -> None:
+        self._drain = self._drain or asyncio.create_task(self._drain_and_exit())
 
-    async def _drain_and_exit(self, sig: int) -> None:
+    async def _drain_and_exit(self) -> None:
         from messages_api.services.gateway import running_gateway  # Django is set up by now, not when this loads
 
         gateway = await running_gateway()
         await gateway.drain(settings.DRAIN_SECONDS)
-        super().handle_exit(sig, None)
+        self.should_exit = True
 
 
 def main() -> None:

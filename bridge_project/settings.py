@@ -16,12 +16,12 @@ from marshmallow.validate import OneOf, Range
 from bridge_project.env import Environment, kept_secret, stop
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = BASE_DIR / "var"
 
 # --- 1. What the administrator says --------------------------------------------------------------------------------
 
 env = Environment(BASE_DIR / ".env")
 
+VAR_DIR: Path = env.path("VAR_DIR", BASE_DIR / "var")
 HOST: str = env.str("HOST", "127.0.0.1")
 PORT: int = env.int("PORT", 8083, validate=Range(1, 65535))
 PUBLIC_URL: str = env.str("PUBLIC_URL", "").rstrip("/")
@@ -35,7 +35,6 @@ OPENROUTER_CLIENT: str = env.str("OPENROUTER_CLIENT", "direct", validate=OneOf([
 BIG_MODEL: str = env.str("BIG_MODEL", "anthropic/claude-sonnet-5")
 SMALL_MODEL: str = env.str("SMALL_MODEL", "anthropic/claude-haiku-4.5")
 HTTPS_PROXY: str = env.str("HTTPS_PROXY", "")
-NO_PROXY: str = env.str("NO_PROXY", "")
 SSL_CERT_FILE: str = env.str("SSL_CERT_FILE", "")
 
 DATABASE_URL: str = env.str("DATABASE_URL", f"sqlite:///{VAR_DIR / 'bridge.sqlite3'}")
@@ -182,6 +181,8 @@ try:
 except ValueError as error:
     stop(f"DATABASE_URL: {error}")
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+if not DATABASES["default"]["ENGINE"].endswith(("sqlite3", "postgresql")):
+    stop("DATABASE_URL: must begin with sqlite:/// or postgresql://")
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     DATABASES["default"]["OPTIONS"] = {

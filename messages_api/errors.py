@@ -73,6 +73,10 @@ class InvalidRequest(ApiError):
 class NotAuthenticated(ApiError):
     status, type = 401, "authentication_error"
 
+    def headers(self) -> dict[str, str]:
+        """Claude Code would try a refused key ten times over; it will not become valid."""
+        return {"x-should-retry": "false"}
+
 
 class PaymentRequired(ApiError):
     status, type = 402, "billing_error"

@@ -312,7 +312,7 @@ def _decode(field: str, decode: Callable[[Any], Any], data: bytes | Raw) -> Any:
         raise InvalidRequest(f"{field or 'body'}: nested too deeply") from None
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$")
-        raise InvalidRequest(f"{field}{path.rstrip('`')}: {reason}".lstrip(".")) from None
+        raise InvalidRequest(f"{field or 'body'}{path.rstrip('`')}: {reason}") from None
     except msgspec.DecodeError as error:
         raise InvalidRequest(f"{field or 'body'}: not valid JSON: {error}") from None
     except UnicodeDecodeError:

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from django.db import DatabaseError, DataError, InterfaceError, models, transaction
+from django.db import DatabaseError, DataError, InterfaceError, transaction
+from django.db.models import Q
 
 from accounts.authentication import Caller
 from accounts.database import query
@@ -99,7 +100,7 @@ class Ledger:
         self.server = uuid4().hex
         self.in_flight: dict[str, Entry] = {}
         self._folder = folder
-        self._spool = Spool.create(folder)
+        self._spool = Spool.create(folder, self.server)
         self._spool_swap = asyncio.Lock()
         self._unwritten: list[Line] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -176,7 +177,7 @@ class Ledger:
             try:
                 await query(ingest_orphans, self._folder)
                 await query(renew_leases, self.server)
-                await query(mark_lost)
+                await query(mark_lost, lease_has_expired())
             except (DatabaseError, InterfaceError) as error:
                 logger.warning("Ledger: leases could not be tended: %s", error)
             await asyncio.sleep(RENEW_SECONDS)
@@ -298,6 +299,7 @@ def ingest_orphans(folder: Path) -> int:
         count += 1
         try:
             _ingest_whole(spool)
+            mark_lost(Q(server=spool.server))
         finally:
             spool.close()
     return count
@@ -316,9 +318,10 @@ def renew_leases(server: str) -> int:
     return UsageRecord.objects.filter(server=server, state=State.OPEN).update(lease_expires_at=lease)
 
 
-def mark_lost() -> int:
-    """Mark the open records of dead processes; how many there were."""
-    now = datetime.now(UTC)
-    return UsageRecord.objects.filter(state=State.OPEN, lease_expires_at__lt=now).update(
-        state=State.LOST, settled_at=models.F("lease_expires_at")
-    )
+def lease_has_expired() -> Q:
+    return Q(lease_expires_at__lt=datetime.now(UTC))
+
+
+def mark_lost(whose: Q) -> int:
+    """Mark the open records of processes that are known to be dead; how many there were."""
+    return UsageRecord.objects.filter(whose, state=State.OPEN).update(state=State.LOST, settled_at=datetime.now(UTC))

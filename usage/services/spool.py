@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
-from uuid import uuid4
 
 import orjson
 
@@ -33,9 +32,10 @@ class Spool:
         self._synced = self._written
 
     @classmethod
-    def create(cls, folder: Path) -> Self:
+    def create(cls, folder: Path, server: str) -> Self:
+        """The spool of the server process called `server`: its name tells whose records end with it."""
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{uuid4().hex}{SUFFIX}"
+        path = folder / f"{server}{SUFFIX}"
         return cls(path, _locked_file(path, b""))
 
     @classmethod
@@ -53,6 +53,10 @@ class Spool:
             os.close(descriptor)
             return None
         return cls(path, descriptor)
+
+    @property
+    def server(self) -> str:
+        return self.path.stem
 
     @property
     def backlog(self) -> int:

@@ -1,7 +1,8 @@
 """Owns the direct way to OpenRouter: one HTTP session per process, our own reader, nothing between."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from urllib.request import proxy_bypass
 
 import aiohttp
@@ -19,28 +20,36 @@ SILENCE_SECONDS = 280
 ERROR_BYTES = 256 * 1024
 DONE = b"[DONE]"
 
+#: The error of an answer that is not 200, from its status, its body and its Retry-After.
+Refused = Callable[[int, bytes, str | None], ApiError]
 
-class OpenRouterUpstream:
-    """OpenRouter's chat completions, and those of anything that speaks like it."""
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str, *, proxy: str = "", referer: str = "") -> None:
+@dataclass(frozen=True, slots=True)
+class HttpOrder:
+    """A chat completion as it goes over HTTP."""
+
+    url: URL
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class HttpChat:
+    """Carries chat completions to whatever answers as OpenAI does; `refused` names the error of a refusal."""
+
+    def __init__(self, session: aiohttp.ClientSession, proxy: str = "") -> None:
         self._session = session
-        self._url = URL(f"{base_url}/chat/completions")
-        self._proxy = None if not proxy or proxy_bypass(self._url.host or "") else URL(proxy)
-        self._headers = {"Content-Type": "application/json", "X-OpenRouter-Title": "Bridge"}
-        if referer:
-            self._headers["HTTP-Referer"] = referer
+        self._proxy = URL(proxy) if proxy else None
 
-    async def complete(self, call: ChatCall) -> Completion:
-        response = await self._post(call)
+    async def complete(self, order: HttpOrder, refused: Refused = failure) -> Completion:
+        response = await self._post(order, refused)
         try:
             body = await _read(response)
         finally:
             response.release()
         return Completion(whole_answer(body), response.headers.get("X-Generation-Id", ""))
 
-    async def stream(self, call: ChatCall) -> "HttpChatStream":
-        response = await self._post(call)
+    async def stream(self, order: HttpOrder, refused: Refused = failure) -> "HttpChatStream":
+        response = await self._post(order, refused)
         stream = HttpChatStream(response)
         if response.content_type == "application/json":  # an error, told with 200
             try:
@@ -50,17 +59,44 @@ class OpenRouterUpstream:
             raise UpstreamFailed("The upstream answered a stream with a single object.")
         return stream
 
-    async def _post(self, call: ChatCall) -> aiohttp.ClientResponse:
-        headers = {**self._headers, "Authorization": f"Bearer {call.api_key}"}
+    async def _post(self, order: HttpOrder, refused: Refused) -> aiohttp.ClientResponse:
+        proxy = self._proxy_to(order.url)
         try:
             response = await self._session.post(
-                self._url, data=call.translation.encode(), headers=headers, proxy=self._proxy, allow_redirects=False
+                order.url, data=order.body, headers=order.headers, proxy=proxy, allow_redirects=False
             )
         except (aiohttp.ClientError, TimeoutError) as error:
             raise unreachable(error) from error
         if response.status != 200:
-            raise await refusal(response)
+            raise await refusal(response, refused)
         return response
+
+    def _proxy_to(self, url: URL) -> URL | None:
+        return None if self._proxy is None or proxy_bypass(url.host or "") else self._proxy
+
+
+class OpenRouterUpstream:
+    """OpenRouter's chat completions, and those of anything that speaks like it."""
+
+    def __init__(self, session: aiohttp.ClientSession, base_url: str, *, proxy: str = "", referer: str = "") -> None:
+        self._http = HttpChat(session, proxy)
+        self._url = URL(f"{base_url}/chat/completions")
+        self._headers = {"Content-Type": "application/json", **attribution(referer)}
+
+    async def complete(self, call: ChatCall) -> Completion:
+        return await self._http.complete(self._order(call))
+
+    async def stream(self, call: ChatCall) -> "HttpChatStream":
+        return await self._http.stream(self._order(call))
+
+    def _order(self, call: ChatCall) -> HttpOrder:
+        headers = {**self._headers, "Authorization": f"Bearer {call.api_key}"}
+        return HttpOrder(self._url, headers, call.translation.encode())
+
+
+def attribution(referer: str) -> dict[str, str]:
+    """Under what name OpenRouter lists the requests of this server."""
+    return {"X-OpenRouter-Title": "Bridge", **({"HTTP-Referer": referer} if referer else {})}
 
 
 class HttpChatStream:
@@ -123,7 +159,7 @@ def _chunk(payload: bytes) -> ChatChunk:
     return chunk
 
 
-async def refusal(response: aiohttp.ClientResponse) -> ApiError:
+async def refusal(response: aiohttp.ClientResponse, refused: Refused = failure) -> ApiError:
     """The error of a response that is not 200; the connection is given back or closed."""
     try:
         body = await response.content.read(ERROR_BYTES)
@@ -131,7 +167,7 @@ async def refusal(response: aiohttp.ClientResponse) -> ApiError:
         body = b""
     finally:
         response.close()
-    return failure(response.status, body, response.headers.get("Retry-After"))
+    return refused(response.status, body, response.headers.get("Retry-After"))
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

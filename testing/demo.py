@@ -1,0 +1,46 @@
+"""`make demo`: the server with a simulated OpenRouter as its upstream, so that a newcomer sees it work in a minute."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from testing.simulator_process import SimulatorProcess
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTE = """
+  The upstream is a simulator: answers are made up, prices are real. Besides plain questions it plays scripts; try
+  [[bash_echo]], [[reasoning_text]] or [[web_search]] as a prompt.
+"""
+
+
+def main() -> int:
+    var = Path(os.environ.get("VAR_DIR", ROOT / "var")) / "demo"
+    var.mkdir(parents=True, exist_ok=True)
+    with SimulatorProcess(
+        account=var / "account.jsonl", models=ROOT / "messages_api" / "catalog_snapshot.json"
+    ) as upstream:
+        env = {
+            **os.environ,
+            "VAR_DIR": str(var),
+            "OPENROUTER_BASE_URL": upstream.base_url,
+            "OPENROUTER_API_KEY": "sk-or-v1-demo-0123456789abcdef",
+        }
+        for command in (["migrate", "-v", "0"], ["bootstrap", "--first-start"]):
+            subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=env, check=True)
+        print(NOTE, flush=True)
+        return _serve(env)
+
+
+def _serve(env: dict[str, str]) -> int:
+    """Run the server until it ends; an interrupt reaches it too, and it ends by itself."""
+    server = subprocess.Popen([sys.executable, "-m", "bridge_project.server"], cwd=ROOT, env=env)
+    while True:
+        try:
+            return server.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,249 @@
+"""The page on which people see who spent what. Nothing on it can be changed: records are the ledger's to write."""
+
+from collections.abc import Mapping
+from datetime import datetime, time, timedelta
+from typing import Any, NamedTuple
+
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet, Sum
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    ChoicesDropdownFilter,
+    RangeDateFilter,
+    RelatedDropdownFilter,
+    TextFilter,
+)
+from unfold.decorators import display
+from unfold.utils import parse_date_str
+
+from accounts.admin_base import BridgeAdmin, in_one_line
+from usage.display import count, dollars, duration, exact_dollars
+from usage.models import UsageRecord
+
+State = UsageRecord.State
+STATE_COLOURS: dict[str, str] = {
+    State.OPEN: "info",
+    State.COMPLETED: "success",
+    State.ERROR: "danger",
+    State.ABORTED: "warning",
+    State.LOST: "warning",
+}
+SUMS = {
+    "input": Sum("input_tokens", default=0),
+    "output": Sum("output_tokens", default=0),
+    "cache_read": Sum("cache_read_tokens", default=0),
+    "cost": Sum("cost", default=0),
+}
+BREAKDOWNS = {"By member": ("email", "team_name"), "By model": ("model",)}
+BREAKDOWN_ROWS = 10
+OK = 200
+
+
+class Figure(NamedTuple):
+    """One total above the list."""
+
+    title: str
+    value: str
+
+
+class ModelFilter(TextFilter):
+    """Part of a model's name, as asked for or as it answered: typing one is quicker than a list of hundreds."""
+
+    title = "model"
+    parameter_name = "model_contains"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> QuerySet[UsageRecord]:
+        part = self.value() or ""
+        return queryset.filter(Q(requested_model__icontains=part) | Q(model__icontains=part)) if part else queryset
+
+
+class MemberFilter(AutocompleteSelectFilter):
+    """A member, by the name that this page has for a user."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = "member"
+
+
+class DateRangeFilter(RangeDateFilter):
+    """From a day to a day, both included."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> QuerySet[UsageRecord]:
+        first, last = self._midnight("started_at_from"), self._midnight("started_at_to")
+        if first:
+            queryset = queryset.filter(started_at__gte=first)
+        return queryset.filter(started_at__lt=last + timedelta(days=1)) if last else queryset
+
+    def _midnight(self, parameter: str) -> datetime | None:
+        """The beginning of the day that was given; None for none, or for something that is not a day."""
+        day = parse_date_str(str(self.used_parameters.get(parameter, "")))
+        return timezone.make_aware(datetime.combine(day, time.min)) if day else None
+
+
+@admin.register(UsageRecord)
+class UsageRecordAdmin(BridgeAdmin):
+    """Every admitted request, and what the requests on view cost together."""
+
+    intro = (
+        "Every admitted request; times are UTC. The totals are those of what the filters and the search let through."
+    )
+    empty_hint = "Nothing yet: connect Claude Code with a personal key, and ask it something."
+    list_before_template: str | None = "admin/usage/totals.html"
+    date_hierarchy = "started_at"
+    list_display = (
+        "moment",
+        "member",
+        "mapping",
+        "outcome",
+        "tokens_in",
+        "tokens_out",
+        "shown_cost",
+        "speed",
+    )
+    list_display_links = ("moment",)
+    list_filter = (
+        ("started_at", DateRangeFilter),
+        ("team", RelatedDropdownFilter),
+        ("user", MemberFilter),
+        ("state", ChoicesDropdownFilter),
+        ModelFilter,
+        ("cost_source", ChoicesDropdownFilter),
+        "streamed",
+    )
+    search_fields = (
+        "request_id__startswith",
+        "session_id__startswith",
+        "email__icontains",
+        "generation_id__startswith",
+    )
+    search_help_text = "The beginning of a request id, session or generation id, or part of a member's email."
+    fieldsets = (
+        ("Request", {"fields": ("request_id", "started_at", "state", "status", "streamed")}),
+        ("Who", {"fields": ("email", "team_name", "key_name")}),
+        ("Who that is now", {"fields": ("user", "team", "api_key")}),
+        ("Where from", {"fields": ("session_id", "agent_id", "parent_agent_id")}),
+        ("Model", {"fields": ("requested_model", "model", "provider", "generation_id", "stop_reason")}),
+        ("Tokens", {"fields": ("shown_input", "shown_output", "shown_cache_read", "shown_cache_write", "reasoning")}),
+        ("Cost", {"fields": ("exact_cost", "cost_source", "web_searches")}),
+        ("Time", {"fields": ("latency", "first_token", "settled_at")}),
+        ("Error", {"fields": ("error_type", "error_message")}),
+        ("Server", {"fields": ("server", "lease_expires_at")}),
+    )
+
+    # --- read-only ---
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    # --- the list ---
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        response = super().changelist_view(request, extra_context)
+        context = getattr(response, "context_data", None) or {}
+        if "cl" in context:  # else a redirect, for a filter that makes no sense
+            context.update(_summary(context["cl"].queryset.order_by()))
+        return response
+
+    @display(description="time", ordering="started_at", header=True)
+    def moment(self, record: UsageRecord) -> tuple[str, str]:
+        return in_one_line(f"{record.started_at:%d %b %Y}"), f"{record.started_at:%H:%M:%S}"
+
+    @display(description="member", ordering="email", header=True)
+    def member(self, record: UsageRecord) -> tuple[str, str]:
+        return record.email, record.team_name
+
+    @display(description="mapping", ordering="model", header=True)
+    def mapping(self, record: UsageRecord) -> tuple[str, str]:
+        return in_one_line(record.requested_model), in_one_line(f"→ {record.model}")
+
+    @display(description="state", ordering="state", label=STATE_COLOURS)
+    def outcome(self, record: UsageRecord) -> tuple[str, str]:
+        told = record.status if record.status not in (None, OK) else ""
+        return record.state, f"{record.state} {told}".rstrip()
+
+    @display(description="in", ordering="input_tokens", header=True)
+    def tokens_in(self, record: UsageRecord) -> tuple[str, str]:
+        cached = record.cache_read_tokens
+        return count(record.input_tokens), in_one_line(f"+ {count(cached)} cached") if cached else ""
+
+    @display(description="out", ordering="output_tokens")
+    def tokens_out(self, record: UsageRecord) -> str:
+        return count(record.output_tokens)
+
+    @display(description="cost", ordering="cost")
+    def shown_cost(self, record: UsageRecord) -> str:
+        return dollars(record.cost) if record.cost_source else ""
+
+    @display(description="latency", ordering="latency_ms", header=True)
+    def speed(self, record: UsageRecord) -> tuple[str, str]:
+        first = duration(record.first_byte_ms)
+        return in_one_line(duration(record.latency_ms)), in_one_line(f"first {first}" if first else "")
+
+    # --- one record ---
+
+    @display(description="latency")
+    def latency(self, record: UsageRecord) -> str:
+        return duration(record.latency_ms)
+
+    @display(description="first token")
+    def first_token(self, record: UsageRecord) -> str:
+        return duration(record.first_byte_ms)
+
+    @display(description="input")
+    def shown_input(self, record: UsageRecord) -> str:
+        return f"{count(record.input_tokens)} without what was read from or written to a cache"
+
+    @display(description="output")
+    def shown_output(self, record: UsageRecord) -> str:
+        return count(record.output_tokens)
+
+    @display(description="cache read")
+    def shown_cache_read(self, record: UsageRecord) -> str:
+        return count(record.cache_read_tokens)
+
+    @display(description="cache write")
+    def shown_cache_write(self, record: UsageRecord) -> str:
+        return count(record.cache_write_tokens)
+
+    @display(description="reasoning")
+    def reasoning(self, record: UsageRecord) -> str:
+        return f"{count(record.reasoning_tokens)}, part of the output"
+
+    @display(description="cost (USD)")
+    def exact_cost(self, record: UsageRecord) -> str:
+        return exact_dollars(record.cost)
+
+
+def _summary(records: QuerySet[UsageRecord]) -> dict[str, Any]:
+    """What `records` come to together, and who and what the most of it was for."""
+    totals = records.aggregate(requests=Count("pk"), **SUMS)
+    breakdowns = {title: _breakdown(records, fields) for title, fields in BREAKDOWNS.items()}
+    return {"figures": _figures(totals), "breakdowns": breakdowns if totals["requests"] else {}}
+
+
+def _figures(totals: Mapping[str, int]) -> list[Figure]:
+    return [
+        Figure("Requests", count(totals["requests"])),
+        Figure("Tokens in", count(totals["input"])),
+        Figure("Tokens out", count(totals["output"])),
+        Figure("Cached tokens", count(totals["cache_read"])),
+        Figure("Cost (USD)", exact_dollars(totals["cost"])),
+    ]
+
+
+def _breakdown(records: QuerySet[UsageRecord], fields: tuple[str, ...]) -> dict[str, Any]:
+    """A table for Unfold: who or what the most was spent on."""
+    groups = records.values(*fields).annotate(requests=Count("pk"), **SUMS).order_by("-cost", *fields)
+    rows = [
+        [" · ".join(group[field] for field in fields), count(group["requests"]), dollars(group["cost"])]
+        for group in groups[:BREAKDOWN_ROWS]
+    ]
+    return {"headers": ["", "Requests", "Cost"], "rows": rows}
