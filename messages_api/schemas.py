@@ -7,7 +7,7 @@ which go through unread. Sources: the anthropic SDK's `MessageCreateParams` and 
 
 import logging
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -293,15 +293,16 @@ def _parse(body: bytes) -> MessagesRequest:
 def _judge_unknown(name: str) -> None:
     if name in REFUSED:
         raise InvalidRequest(f"{name}: {REFUSED[name]}")
-    if name in DROPPED:
-        _log_dropped_once(name)
-    else:
-        logger.warning("The request field %.100r is not known here and is left out", name)
+    _log_dropped(name[:100])
 
 
-@cache
-def _log_dropped_once(name: str) -> None:
-    logger.info("The request field %r has no equivalent upstream and is left out (said once)", name)
+@lru_cache(maxsize=256)
+def _log_dropped(name: str) -> None:
+    """Said once per process: a client sends the same fields with every request."""
+    level, why = (
+        (logging.INFO, "has no equivalent upstream") if name in DROPPED else (logging.WARNING, "is not known here")
+    )
+    logger.log(level, "The request field %r %s and is left out (said once)", name, why)
 
 
 def _decode(field: str, decode: Callable[[Any], Any], data: bytes | Raw) -> Any:

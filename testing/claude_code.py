@@ -1,8 +1,17 @@
-"""Runs the real Claude Code, as npm installs it, against a server of ours."""
+"""Runs the real Claude Code, as npm installs it, against a server of ours: with a prompt, or in a terminal."""
 
+import fcntl
 import os
+import pty
+import select
+import signal
+import struct
 import subprocess
 import tempfile
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,3 +65,66 @@ def ask(prompt: str, *arguments: str, **env: str) -> Answer:
     if not done.stdout.strip():
         raise RuntimeError(f"Claude Code printed nothing (exit {done.returncode}): {done.stderr.decode()[-2000:]}")
     return Answer(orjson.loads(done.stdout), done.returncode)
+
+
+class Terminal:
+    """Claude Code in a terminal: type into it, and read what it draws."""
+
+    def __init__(self, process: int, descriptor: int) -> None:
+        self.drawn = b""
+        self._process = process
+        self._descriptor = descriptor
+
+    def type(self, text: str) -> None:
+        """Type `text` and, a moment later, Enter: what comes in one piece is taken for a paste."""
+        os.write(self._descriptor, text.encode())
+        self.watch(0.5)
+        os.write(self._descriptor, b"\r")
+
+    def wait_for(self, words: str, seconds: float = 20.0) -> None:
+        deadline = time.monotonic() + seconds
+        while words.encode() not in self.drawn:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{words!r} did not appear in the terminal: {self.drawn[-2000:]!r}")
+            self.watch(0.1)
+
+    def watch(self, seconds: float) -> None:
+        """Read what is drawn for a while; a program that nobody reads stops drawing."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([self._descriptor], [], [], left)[0]:
+                self.drawn += os.read(self._descriptor, 65536)
+
+    def close(self) -> None:
+        os.kill(self._process, signal.SIGKILL)
+        os.waitpid(self._process, 0)
+        os.close(self._descriptor)
+
+
+@contextmanager
+def terminal(base_url: str, api_key: str) -> Iterator[Terminal]:
+    """Claude Code as a person sees it, past its onboarding, in an empty folder."""
+    with tempfile.TemporaryDirectory(prefix="claude-", ignore_cleanup_errors=True) as home:
+        folder = Path(home) / "project"
+        folder.mkdir()
+        (Path(home) / ".claude.json").write_bytes(orjson.dumps(_onboarded(folder, api_key)))
+        shown = {"HOME": home, "PATH": os.environ["PATH"], "TERM": "xterm-256color", "DISABLE_AUTOUPDATER": "1"}
+        process, descriptor = pty.fork()
+        if process == 0:
+            os.chdir(folder)
+            os.execve(PROGRAM, [str(PROGRAM)], {**shown, "ANTHROPIC_BASE_URL": base_url, "ANTHROPIC_API_KEY": api_key})
+        fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        screen = Terminal(process, descriptor)
+        try:
+            yield screen
+        finally:
+            screen.close()
+
+
+def _onboarded(folder: Path, api_key: str) -> dict[str, Any]:
+    return {
+        "hasCompletedOnboarding": True,
+        "theme": "dark",
+        "customApiKeyResponses": {"approved": [api_key[-20:]], "rejected": []},
+        "projects": {str(folder): {"hasTrustDialogAccepted": True}},
+    }

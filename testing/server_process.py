@@ -118,7 +118,7 @@ class ServerProcess:
                 rows = connection.execute(sql.replace("%s", "?"), parameters).fetchall()
                 return [dict(row) for row in rows]
         with psycopg.connect(self.database_url, row_factory=dict_row, autocommit=True) as connection:
-            cursor = connection.execute(sql, parameters)  # type: ignore[arg-type]  # psycopg wants a literal; tests write them
+            cursor = connection.execute(sql, parameters)
             return cursor.fetchall() if cursor.description else []
 
     def records(self, **wanted: object) -> list[dict[str, Any]]:
@@ -176,6 +176,6 @@ def fresh_database(folder: Path) -> str:
         return f"sqlite:///{folder / 'bridge.sqlite3'}"
     name = f"bridge_{uuid4().hex[:12]}"
     with psycopg.connect(base, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]  # a name cannot be a parameter
+        connection.execute(f"CREATE DATABASE {name}")
     head, _, query = base.partition("?")
     return f"{head.rpartition('/')[0]}/{name}{'?' + query if query else ''}"

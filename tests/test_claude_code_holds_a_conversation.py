@@ -1,12 +1,13 @@
 """The real Claude Code talks through the server: what it prints, what reaches OpenRouter, what is recorded."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from testing.claude_code import Answer
+from testing.claude_code import Answer, terminal
 from testing.files import pdf, png
 from testing.server_process import ServerProcess
 from testing.simulator_process import SimulatorProcess
@@ -21,8 +22,6 @@ def cost_of(rows: list[dict[str, Any]]) -> int:
 
 def charged(simulator: SimulatorProcess, session_id: str) -> int:
     """What the simulator's own account says this session cost, in 10^-12 USD."""
-    from decimal import Decimal
-
     rows = [row for row in simulator.account()["rows"] if row["session_id"] == session_id]
     return int(sum(Decimal(row["cost"]) for row in rows) * 10**12)
 
@@ -162,3 +161,17 @@ def test_an_error_in_mid_stream_reaches_the_client(
 def test_a_prompt_that_is_too_long_is_told_in_the_words_the_client_knows(claude: Claude) -> None:
     answer = claude("[[context_overflow]]")
     assert "Prompt is too long" in answer.text
+
+
+def test_a_session_in_a_terminal_gets_its_title(server: ServerProcess, simulator: SimulatorProcess) -> None:
+    """The title request asks for structured output, beside the first turn."""
+    with terminal(server.base_url, server.api_key) as screen:
+        screen.wait_for("for agents")
+        screen.type("[[say hello from the gateway]] fix the login button")
+        screen.wait_for("hello from the gateway", seconds=20)
+        screen.watch(2)
+    asked = [request for request in simulator.requests() if "response_format" in (request["body"] or {})]
+    titles = [request for request in asked if "login button" in str(request["body"]["messages"])]
+    assert titles, "the client asked for no title"
+    assert {request["status"] for request in titles} == {200}
+    assert titles[0]["body"]["response_format"]["json_schema"]["schema"]["required"] == ["title"]
