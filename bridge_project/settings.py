@@ -25,7 +25,7 @@ VAR_DIR: Path = env.path("VAR_DIR", BASE_DIR / "var")
 HOST: str = env.str("HOST", "127.0.0.1")
 PORT: int = env.int("PORT", 8083, validate=Range(1, 65535))
 PUBLIC_URL: str = env.str("PUBLIC_URL", "").rstrip("/")
-TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
+TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", ["127.0.0.1", "::1"])
 SECRET_KEY: str = env.str("SECRET_KEY", "")
 FIELD_ENCRYPTION_KEYS: list[str] = env.list("FIELD_ENCRYPTION_KEYS", [])
 
@@ -103,7 +103,8 @@ DEBUG = False
 ALLOWED_HOSTS = [PUBLIC_HOST, *LOCAL_HOSTS]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 HTTPS = PUBLIC_URL.startswith("https://")
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+# The scheme comes from uvicorn, which believes X-Forwarded-Proto from TRUSTED_PROXIES only.
+SECURE_PROXY_SSL_HEADER = None
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
