@@ -213,6 +213,12 @@ def test_a_long_chain_of_references_is_refused_and_not_a_crash() -> None:
         ({"const": None}, {"type": "string", "nullable": True}),
         ({"type": "integer", "enum": [1, 2, 1, "1"]}, {"type": "string", "enum": ["1", "2"]}),
         ({"enum": [True, 0.5, None]}, {"type": "string", "enum": ["true", "0.5"], "nullable": True}),
+        ({"type": "integer", "enum": [1, 2]}, {"type": "integer", "description": "one of: 1, 2"}),
+        (
+            {"type": ["number", "null"], "enum": [1, 2]},
+            {"type": "number", "nullable": True, "description": "one of: 1, 2"},
+        ),
+        ({"const": True}, {"type": "boolean", "description": "one of: true"}),
         ({"enum": ["", "a"]}, {"type": "string", "enum": ["a"], "description": "may be empty"}),
         ({"enum": []}, {"type": "string"}),
     ],

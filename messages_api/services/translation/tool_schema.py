@@ -44,6 +44,7 @@ ROOT_NEEDS_PROPERTIES: Final = frozenset({"google", "openai"})
 #: Google keeps what `_google` writes; these are the only places from which it takes schemas.
 GOOGLE_SCHEMA_WORDS: Final = frozenset({*COMBINATORS, "properties", "items", "prefixItems"})
 GOOGLE_KINDS: Final = ("string", "number", "integer", "boolean", "array", "object")
+NUMBER_KINDS: Final[dict[type, str]] = {bool: "boolean", int: "integer", float: "number"}
 GOOGLE_FORMATS: Final[dict[str, tuple[str, ...]]] = {
     "string": ("enum", "date-time"),
     "integer": ("int32", "int64"),
@@ -398,8 +399,11 @@ def _google(schema: Schema) -> Schema:
     """The schema in the few words that Gemini's schema type has, and the rest in its description."""
     flat = _flat(schema, _best)
     values = _values(flat)
-    texts = list(dict.fromkeys(_text(value) for value in values if value is not None and value != ""))
-    kind = "string" if texts else _kind(flat)
+    numbers = _numbers(values)
+    texts = (
+        [] if numbers else list(dict.fromkeys(_text(value) for value in values if value is not None and value != ""))
+    )
+    kind = "string" if texts else _kind({"type": NUMBER_KINDS[type(numbers[0])], **flat} if numbers else flat)
     cleaned: Schema = {"type": kind, **_google_shape(flat, kind)}
     if texts:
         cleaned["enum"] = texts
@@ -411,6 +415,13 @@ def _google(schema: Schema) -> Schema:
     if description := _described(flat.get("description"), hints):
         cleaned["description"] = description
     return cleaned
+
+
+def _numbers(values: list[Any]) -> list[int | float]:
+    """The values where all of them are numbers or truth values of one type: Gemini knows an enum of strings only, and
+    an answer of "1" for 1 would be refused by the tool."""
+    given = [value for value in values if value is not None]
+    return given if len({type(value) for value in given}) == 1 and type(given[0]) in NUMBER_KINDS else []
 
 
 def _google_shape(schema: Schema, kind: str) -> Schema:
@@ -437,6 +448,8 @@ def _google_items(schema: Schema) -> Schema:
 
 def _google_hints(schema: Schema, values: list[Any]) -> list[str]:
     """What Gemini's types cannot say: several types, and the empty string among values."""
+    if numbers := _numbers(values):
+        return [f"one of: {', '.join(map(_text, numbers))}"]
     if values:
         return ["may be empty"] if "" in values else []
     return [_accepts(name for name in _types(schema) if name != "null")]
