@@ -23,3 +23,14 @@ def nothing_cached() -> Iterator[None]:
     configuration.forget_caches()
     yield
     configuration.forget_caches()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_passwords() -> Iterator[None]:
+    """Hashing a password slowly is Django's business, and would be most of the tests' time."""
+    from django.conf import settings
+    from django.test import override_settings
+
+    quick = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
+    with override_settings(PASSWORD_HASHERS=quick):
+        yield

@@ -18,6 +18,9 @@ __all__ = ["ApiKey", "ConfigurationVersion", "Membership", "OpenRouterKey", "Tea
 class UserManager(BaseUserManager["User"]):
     """Finds and makes users by their email."""
 
+    def get_queryset(self) -> ConfigurationQuerySet["User"]:
+        return ConfigurationQuerySet["User"](self.model, using=self._db)
+
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         user = self.model(email=self.normalize_email(email), **fields)
         user.set_password(password)
@@ -96,8 +99,14 @@ class Team(Configuration):
         return self.name
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        self.slug = self.slug or slugify(self.name)
+        self.slug = self.slug or self._free_slug()
         super().save(*args, **kwargs)
+
+    def _free_slug(self) -> str:
+        """The name as a slug, with a number behind it where another team has it already."""
+        base = slugify(self.name)[:90] or "team"
+        taken = set(Team.objects.filter(slug__startswith=base).values_list("slug", flat=True))
+        return next(slug for slug in (base, *(f"{base}-{n}" for n in range(2, len(taken) + 3))) if slug not in taken)
 
 
 class Membership(Configuration):

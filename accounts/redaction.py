@@ -2,9 +2,9 @@
 
 import re
 
-# Personal and provider keys (sk-brg-..., sk-or-..., sk-ant-...), bearer tokens, and passwords inside URLs.
+# Personal and provider keys (sk-brg-..., sk-or-..., AIza...), bearer tokens, and passwords inside URLs.
 _SECRETS = re.compile(
-    r"sk-[A-Za-z0-9_-]{8,}|(?<=Bearer )[^\s'\",]{8,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)",
+    r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{8,}|\bAIza[A-Za-z0-9_-]{30,}|(?<=Bearer )[^\s'\",]{8,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)",
     re.IGNORECASE,
 )
 

@@ -4,6 +4,7 @@
 Channels does: it starts and ends the gateway (HTTP session, ledger).
 """
 
+import gc
 import logging
 import os
 from typing import Any
@@ -35,6 +36,7 @@ async def lifespan(scope: Any, receive: Any, send: Any) -> None:
         if message["type"] == "lifespan.startup":
             try:
                 await running_gateway()
+                _settle_memory()
             except Exception as error:
                 logger.exception("The gateway could not start")
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
@@ -44,6 +46,15 @@ async def lifespan(scope: Any, receive: Any, send: Any) -> None:
             await stop_gateway()
             await send({"type": "lifespan.shutdown.complete"})
             return
+
+
+def _settle_memory() -> None:
+    """What has been loaded by now stays: the garbage collector need not look at it again with every stream.
+
+    Measured with `make bench`: 300 streamed chunks cost 1.6 times the bare bound instead of 2.5.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 application = ProtocolTypeRouter({"http": http, "lifespan": lifespan})

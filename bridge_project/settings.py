@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import dj_database_url
 from cryptography.fernet import Fernet
+from django.http import HttpRequest
+from django.urls import reverse_lazy
 from marshmallow.validate import OneOf, Range
 
 from bridge_project.env import Environment, kept_secret, stop
@@ -120,6 +122,7 @@ APPEND_SLASH = True
 INSTALLED_APPS = [
     "daphne",  # for `runserver` only: it must come before staticfiles
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -160,6 +163,7 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 AUTH_USER_MODEL = "accounts.User"
+LOGIN_REDIRECT_URL = "admin:index"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -170,7 +174,6 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 # Straight from the packages: nobody has to remember collectstatic.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
@@ -226,13 +229,55 @@ LOGGING: dict[str, Any] = {
 
 REST_FRAMEWORK: dict[str, Any] = {"UNAUTHENTICATED_USER": None, "UNAUTHENTICATED_TOKEN": None}
 
+
+def _page(title: str, icon: str, model: str) -> dict[str, Any]:
+    """A line of the admin's sidebar, for those who may see its page."""
+    app, _, name = model.rpartition("_")
+
+    def permitted(request: HttpRequest) -> bool:
+        return request.user.has_perm(f"{app}.view_{name}")
+
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist"), "permission": permitted}
+
+
+NAVIGATION = [
+    {"title": "Spending", "items": [_page("Usage", "monitoring", "usage_usagerecord")]},
+    {
+        "title": "People",
+        "items": [
+            _page("Teams", "groups", "accounts_team"),
+            _page("Users", "person", "accounts_user"),
+            _page("Members", "badge", "accounts_membership"),
+            _page("Personal keys", "key", "accounts_apikey"),
+        ],
+    },
+    {
+        "title": "Models",
+        "items": [
+            _page("Model aliases", "alt_route", "messages_api_modelalias"),
+            _page("Catalogue", "menu_book", "messages_api_catalogmodel"),
+        ],
+    },
+    {
+        "title": "Upstream",
+        "items": [
+            _page("OpenRouter keys", "credit_card", "accounts_openrouterkey"),
+            _page("Other providers", "hub", "messages_api_provider"),
+        ],
+    },
+]
+ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
+    "%3Crect width='16' height='16' rx='4' fill='%239810fa'/%3E%3C/svg%3E"
+)
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Bridge",
     "SITE_HEADER": "Bridge",
     "SITE_SUBHEADER": "Claude Code on any model",
     "SITE_URL": "/",
     "SITE_SYMBOL": "swap_horiz",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": ICON}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": []},
+    "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": NAVIGATION},
 }

@@ -12,6 +12,7 @@
     ├── RateLimited         429 rate_limit_error      (retry_after as the upstream said)
     ├── Internal            500 api_error
     ├── UpstreamFailed      502 api_error
+    ├── Unavailable         503 api_error
     ├── TimedOut            504 timeout_error
     └── Overloaded          529 overloaded_error
 
@@ -112,6 +113,10 @@ class Internal(ApiError):
 
 class UpstreamFailed(ApiError):
     status, type = 502, "api_error"
+
+
+class Unavailable(ApiError):
+    status, type = 503, "api_error"
 
 
 class TimedOut(ApiError):

@@ -50,7 +50,7 @@ class CatalogModel(Configuration):
 class Provider(Configuration):
     """A provider that is reached through LiteLLM rather than OpenRouter, and the key for it."""
 
-    name = models.SlugField(max_length=50, unique=True, help_text="As aliases name it: litellm:<name>/<model>.")
+    name = models.SlugField(max_length=50, unique=True, help_text="As aliases name it: litellm:NAME/MODEL.")
     litellm_provider = models.CharField(
         "LiteLLM provider", max_length=50, help_text="LiteLLM's own name for it: openai, groq, gemini, bedrock, ..."
     )
@@ -101,7 +101,7 @@ class ModelAlias(Configuration):
         blank=True,
         help_text=(
             "A model of the catalogue (openai/gpt-5, with a variant: openai/gpt-5:nitro), or "
-            "litellm:<provider>/<model>. "
+            "litellm:PROVIDER/MODEL. "
             "Empty, for a family: SMALL_MODEL for haiku, BIG_MODEL for the others."
         ),
     )

@@ -51,7 +51,7 @@ class ServerProcess:
             "SMALL_MODEL": "openai/gpt-5-mini",
             "LOG_FORMAT": "console",
             "DRAIN_SECONDS": "1",
-            **{name: os.environ[name] for name in ("OPENROUTER_CLIENT",) if name in os.environ},
+            "OPENROUTER_CLIENT": os.environ.get("TEST_OPENROUTER_CLIENT", "direct"),
             **env,
         }
 

@@ -86,9 +86,7 @@ class DateRangeFilter(RangeDateFilter):
 class UsageRecordAdmin(BridgeAdmin):
     """Every admitted request, and what the requests on view cost together."""
 
-    intro = (
-        "Every admitted request; times are UTC. The totals are those of what the filters and the search let through."
-    )
+    intro = "Every admitted request; times are UTC. The totals are those of what filters and search let through."
     empty_hint = "Nothing yet: connect Claude Code with a personal key, and ask it something."
     list_before_template: str | None = "admin/usage/totals.html"
     date_hierarchy = "started_at"

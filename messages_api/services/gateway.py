@@ -14,6 +14,7 @@ from messages_api.errors import Overloaded
 from messages_api.services.routing import Target
 from messages_api.services.stream import MessageStream
 from messages_api.services.upstream.base import ChatUpstream
+from messages_api.services.upstream.litellm import LiteLlmUpstream
 from messages_api.services.upstream.openrouter import CONNECT_SECONDS, SILENCE_SECONDS, OpenRouterUpstream
 from usage.services.ledger import Ledger
 
@@ -52,7 +53,8 @@ class Gateway:
         self.is_draining = False
         self.streams: set[MessageStream] = set()
         self._session = session
-        self._openrouter = _openrouter_upstream(session)
+        self._openrouter = OpenRouterUpstream(session, settings.OPENROUTER_BASE_URL, **_way_out())
+        self._litellm = LiteLlmUpstream(session, settings.OPENROUTER_BASE_URL, **_way_out())
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -67,7 +69,9 @@ class Gateway:
         return gateway
 
     def upstream_for(self, target: Target) -> ChatUpstream:
-        return self._openrouter
+        """LiteLLM for every provider beside OpenRouter, and for OpenRouter where the settings say so."""
+        is_through_litellm = target.provider is not None or settings.OPENROUTER_CLIENT == "litellm"
+        return self._litellm if is_through_litellm else self._openrouter
 
     async def drain(self, seconds: float) -> None:
         """Refuse to look ready, let streams end for `seconds`, then end the rest with an error."""
@@ -85,6 +89,7 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.ledger.close()
+        await self._litellm.close()
         await self._session.close()
 
     async def _tick(self) -> None:
@@ -96,7 +101,6 @@ class Gateway:
                     stream.tick()
 
 
-def _openrouter_upstream(session: aiohttp.ClientSession) -> ChatUpstream:
-    return OpenRouterUpstream(
-        session, settings.OPENROUTER_BASE_URL, proxy=settings.HTTPS_PROXY, referer=settings.PUBLIC_URL
-    )
+def _way_out() -> dict[str, str]:
+    """How calls leave this machine, and under what name."""
+    return {"proxy": settings.HTTPS_PROXY, "referer": settings.PUBLIC_URL}

@@ -24,6 +24,14 @@ PICKER_PREFIX = "claude-bridge/"
 LONG_CONTEXT_SUFFIX = "[1m]"
 LITELLM_PREFIX = "litellm:"
 SUGGESTIONS = 3
+#: Whose rules (schemas, ids, reasoning) hold at a provider, where LiteLLM's name for it is not OpenRouter's.
+FAMILY_OF_PROVIDER = {
+    "gemini": "google",
+    "vertex_ai": "google",
+    "mistral": "mistralai",
+    "moonshot": "moonshotai",
+    "xai": "x-ai",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +105,7 @@ def resolve(requested: str, team_id: int, directory: Directory) -> Route:
 
 def family_of(claude_name: str) -> str | None:
     """The family of one of Claude's own names: `claude-haiku-4-5` -> haiku; None for other names."""
-    if not claude_name.startswith("claude-"):
+    if not claude_name.startswith("claude-") or claude_name.startswith(PICKER_PREFIX):
         return None
     return next((family for family in FAMILIES if family in claude_name.removeprefix("claude-")), "claude")
 
@@ -115,8 +123,8 @@ def _family_alias(name: str, team_id: int, aliases: Mapping[tuple[int | None, st
     family = family_of(name)
     if family is None:
         return None
-    alias = _named_alias(family, team_id, aliases)
-    return alias if alias is not None and alias.is_family else Alias(family, "", is_family=True)
+    rows = (aliases.get((owner, family)) for owner in (team_id, None))
+    return next((row for row in rows if row is not None and row.is_family), Alias(family, "", is_family=True))
 
 
 def _alias_target(alias: Alias, directory: Directory) -> Target:
@@ -148,7 +156,8 @@ def _litellm_target(name: str, directory: Directory) -> Target | None:
     provider = directory.providers.get(provider_name)
     if provider is None or not model:
         return None
-    return Target(model, ModelFacts(id=model, family=provider.litellm_provider), provider)
+    family = FAMILY_OF_PROVIDER.get(provider.litellm_provider, provider.litellm_provider)
+    return Target(model, ModelFacts(id=model, family=family), provider)
 
 
 def _unknown(requested: str, names: Iterable[str]) -> str:

@@ -28,7 +28,7 @@ logger = logging.getLogger("bridge.ledger")
 State = UsageRecord.State
 CostSource = UsageRecord.CostSource
 
-INGEST_SECONDS = 0.25
+INGEST_SECONDS = 1.0
 SYNC_SECONDS = 0.1
 LEASE_SECONDS = 60.0
 RENEW_SECONDS = 20.0

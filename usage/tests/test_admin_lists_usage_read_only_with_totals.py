@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.utils import flatten_fieldsets
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
@@ -56,9 +55,8 @@ def record(request_id: str, member: cast.Member, **fields: Any) -> UsageRecord:
     return UsageRecord.objects.create(**{"request_id": request_id, **RECORD, **times, **whose, **fields})
 
 
-def figures(response: HttpResponse) -> dict[str, str]:
-    context = response.context_data  # type: ignore[attr-defined]  # the test client answers with a TemplateResponse
-    return {figure.title: figure.value for figure in context["figures"]}
+def figures(response: Any) -> dict[str, str]:
+    return {figure.title: figure.value for figure in response.context["figures"]}
 
 
 def listed(admin: Client, **query: str) -> set[str]:
@@ -109,13 +107,15 @@ def test_the_totals_go_over_all_pages_of_the_list(admin: Client) -> None:
 def test_who_spent_what_begins_with_the_most(admin: Client) -> None:
     record("req_1", cast.alice())
     record("req_2", cast.carol(), cost=2 * 10**12)
-    rows = admin.get(LIST).context_data["breakdowns"]["By member"]["rows"]
+    rows = admin.get(LIST).context["breakdowns"]["By member"]["rows"]
     assert rows == [["carol@globex.example · Globex", "1", "$2.00"], ["alice@acme.example · Acme", "1", "$0.0153"]]
 
 
-def test_an_empty_list_says_what_to_do(admin: Client) -> None:
+def test_an_empty_list_says_what_to_do_unless_a_search_emptied_it(admin: Client) -> None:
     response = admin.get(LIST)
     assert "connect Claude Code with a personal key" in response.content.decode()
+    assert "connect Claude Code" not in admin.get(LIST, {"q": "nobody"}).content.decode()
+    assert "connect Claude Code" not in admin.get(LIST, {"state__exact": "lost"}).content.decode()
     assert figures(response)["Cost (USD)"] == "$0.00"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.db.models import Q
 
 from accounts.authentication import Caller
 from testing import cast
@@ -119,7 +120,7 @@ def test_a_record_that_was_lost_may_still_be_settled() -> None:
     who = caller()
     line = ledger_module._opened(entry("req_1", who), "server")
     write_lines([line])
-    assert mark_lost(ledger_module.Q(server="server")) == 1
+    assert mark_lost(Q(server="server")) == 1
     assert states() == {"req_1": "lost"}
     done = entry("req_1", who)
     done.settled_at = time.time()

@@ -14,12 +14,12 @@ ReasoningDetail = dict[str, Any]
 NO_ERROR = Raw()
 
 
-class FunctionPiece(Struct):
+class FunctionPiece(Struct, gc=False):
     name: str | None = None
     arguments: str | None = None
 
 
-class ToolCallPiece(Struct):
+class ToolCallPiece(Struct, gc=False):
     """A fragment of a tool call; the first one of a call has its id and name."""
 
     index: int | None = None
@@ -27,17 +27,17 @@ class ToolCallPiece(Struct):
     function: FunctionPiece | None = None
 
 
-class UrlCitation(Struct):
+class UrlCitation(Struct, gc=False):
     url: str
     title: str | None = None
     content: str | None = None
 
 
-class Annotation(Struct):
+class Annotation(Struct, gc=False):
     url_citation: UrlCitation | None = None
 
 
-class Delta(Struct):
+class Delta(Struct, gc=False):
     """A piece of the assistant's message; in an answer that is not streamed, all of it."""
 
     content: str | None = None
@@ -49,7 +49,7 @@ class Delta(Struct):
     annotations: list[Annotation] | None = None
 
 
-class Choice(Struct):
+class Choice(Struct, gc=False):
     delta: Delta | None = None
     message: Delta | None = None
     finish_reason: str | None = None
@@ -57,24 +57,24 @@ class Choice(Struct):
     error: Raw = NO_ERROR
 
 
-class PromptDetails(Struct):
+class PromptDetails(Struct, gc=False):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
 
 
-class CompletionDetails(Struct):
+class CompletionDetails(Struct, gc=False):
     reasoning_tokens: int | None = None
 
 
-class CostDetails(Struct):
+class CostDetails(Struct, gc=False):
     upstream_inference_cost: Decimal | None = None
 
 
-class ServerToolDetails(Struct):
+class ServerToolDetails(Struct, gc=False):
     web_search_requests: int | None = None
 
 
-class ChatUsage(Struct):
+class ChatUsage(Struct, gc=False):
     """`prompt_tokens` includes what was read from or written to a cache; `cost` is in USD, exact as sent."""
 
     prompt_tokens: int | None = None
@@ -87,7 +87,7 @@ class ChatUsage(Struct):
     server_tool_use_details: ServerToolDetails | None = None
 
 
-class ChatChunk(Struct):
+class ChatChunk(Struct, gc=False):
     """One event of a stream, or a whole answer."""
 
     id: str | None = None

@@ -15,18 +15,18 @@ StopReason = Literal[
 ]
 
 
-class Tagged(Struct, tag_field="type"):
+class Tagged(Struct, tag_field="type", gc=False):
     """A wire object that says what it is by its `type`."""
 
 
 # --- usage -----------------------------------------------------------------------------------------------------------
 
 
-class ServerToolUsage(Struct):
+class ServerToolUsage(Struct, gc=False):
     web_search_requests: int = 0
 
 
-class Usage(Struct, omit_defaults=True):
+class Usage(Struct, omit_defaults=True, gc=False):
     """`input_tokens` excludes the cache; the sum of the three is the prompt."""
 
     input_tokens: int | None = None
@@ -102,7 +102,7 @@ BlockDelta = TextDelta | ThinkingDelta | SignatureDelta | InputJsonDelta
 # --- events ----------------------------------------------------------------------------------------------------------
 
 
-class Message(Struct, tag_field="type", tag="message"):
+class Message(Struct, tag_field="type", tag="message", gc=False):
     """An answer. At `message_start` it is empty and its usage an estimate."""
 
     id: str
@@ -132,7 +132,7 @@ class ContentBlockStop(Tagged, tag="content_block_stop"):
     index: int
 
 
-class Stop(Struct):
+class Stop(Struct, gc=False):
     stop_reason: StopReason
     stop_sequence: str | None = None
 

@@ -22,12 +22,17 @@ def acceptable_name(name: str) -> str:
     return f"{_ILLEGAL.sub('_', name)[: TOOL_NAME_LENGTH - _HASH_LENGTH - 1]}_{_hash(name)}"
 
 
+def legal_id(tool_id: str) -> str:
+    """`tool_id` where the Messages API takes it, at any length; else a hash that stands for it."""
+    return tool_id if _LEGAL.fullmatch(tool_id) else f"call_{_hash(tool_id)}"
+
+
 def acceptable_id(tool_id: str, family: str) -> str:
-    """`tool_id` where the family takes it, else a hash that stands for it."""
+    """`tool_id` where the family takes it, else a hash. Gemini's reasoning refers to its long ids: they stay."""
     if family == "mistralai":
         return tool_id if _MISTRAL_ID.fullmatch(tool_id) else _hash(tool_id)
-    if len(tool_id) <= TOOL_NAME_LENGTH and _LEGAL.fullmatch(tool_id):
-        return tool_id
+    if len(tool_id) <= TOOL_NAME_LENGTH or family == "google":
+        return legal_id(tool_id)
     return f"call_{_hash(tool_id)}"
 
 

@@ -23,6 +23,8 @@ CLAUDE_FAMILY = "anthropic"
 TEXT_FIELD = {"reasoning.text": "text", "reasoning.summary": "summary"}
 #: A model's plain `reasoning` string, for which there is no detail. Only our tokens have this type.
 PLAIN = "reasoning"
+#: What belongs to no family goes back to none.
+NOBODY: tuple[str, ReasoningDetail] = ("", {"type": PLAIN})
 
 
 # --- from the model to the client ------------------------------------------------------------------------------------
@@ -84,6 +86,8 @@ def _carried(block: ThinkingBlock | RedactedThinkingBlock, position: int) -> tup
     match block:
         case RedactedThinkingBlock(data=data):
             return _opened(data) or (CLAUDE_FAMILY, _claude("reasoning.encrypted", position, data=data))
+        case ThinkingBlock(signature=""):
+            return NOBODY  # cut before it was signed: Claude would refuse it
         case ThinkingBlock(thinking=text, signature=seal):
             opened = _opened(seal)
             if opened is None:
@@ -111,4 +115,4 @@ def _opened(token: str) -> tuple[str, ReasoningDetail] | None:
         held = orjson.loads(base64.b64decode(token.removeprefix(SEAL), validate=True))
         return str(held["family"]), {**held["detail"], "type": str(held["detail"]["type"])}
     except (ValueError, KeyError, TypeError):
-        return "", {"type": PLAIN}  # damaged on the way: it belongs to no family, so it goes nowhere
+        return NOBODY  # damaged on the way

@@ -56,7 +56,7 @@ def translate_request(
     body["max_tokens"] = _max_tokens(request, facts, translation.warnings)
     if tools.functions:
         body["tools"] = orjson.Fragment(tools.functions)
-        body.update(_tool_choice(request.tool_choice))
+        body.update(_tool_choice(request.tool_choice, tools))
     if tools.web_search is not None:
         body["plugins"] = [{"id": "web"}]
     body.update(_sampling(request, facts))
@@ -93,7 +93,7 @@ def _sampling(request: MessagesRequest, facts: ModelFacts) -> Chat:
     return body
 
 
-def _tool_choice(choice: schemas.ToolChoice | None) -> Chat:
+def _tool_choice(choice: schemas.ToolChoice | None, tools: Tools) -> Chat:
     body: Chat = {}
     match choice:
         case None:
@@ -104,8 +104,11 @@ def _tool_choice(choice: schemas.ToolChoice | None) -> Chat:
             body["tool_choice"] = "auto"
         case schemas.ToolChoiceAny():
             body["tool_choice"] = "required"
-        case schemas.ToolChoiceTool(name=name):
+        case schemas.ToolChoiceTool(name=name) if acceptable_name(name) in tools.names:
             body["tool_choice"] = {"type": "function", "function": {"name": acceptable_name(name)}}
+        case schemas.ToolChoiceTool(name=name):
+            if name != WEB_SEARCH or tools.web_search is None:  # the upstream's own search is no function to choose
+                raise InvalidRequest(f"tool_choice.name: no tool is called {name[:100]!r}")
     if choice.disable_parallel_tool_use:
         body["parallel_tool_calls"] = False
     return body
@@ -131,7 +134,10 @@ def _wants_schema(request: MessagesRequest) -> bool:
 
 def _schema(request: MessagesRequest) -> bytes:
     config = request.output_config
-    return bytes(config.format.schema) if config and config.format else b""
+    schema = bytes(config.format.schema) if config and config.format else b""
+    if not schema.startswith(b"{"):
+        raise InvalidRequest("output_config.format.schema: Expected `object`")
+    return schema
 
 
 def _takes_schema(facts: ModelFacts) -> bool:
@@ -163,17 +169,20 @@ def _messages(request: MessagesRequest, facts: ModelFacts, addendum: str, warnin
             case schemas.AssistantMessage(content=content):
                 chat += waiting
                 waiting = []
-                chat.append(_assistant(content, facts))
+                chat.append(_assistant(content, f"messages[{position}]", facts))
             case schemas.SystemMessage(content=content):
                 is_between = bool(chat) and bool(chat[-1].get("tool_calls"))
                 (waiting if is_between else chat).append(_instructions(content, facts))
-    return chat + waiting
+    chat += waiting
+    if all(message["role"] == "system" for message in chat):
+        raise InvalidRequest("messages: every message is empty")
+    return chat
 
 
 def _system(request: MessagesRequest, facts: ModelFacts, addendum: str) -> list[Chat]:
     blocks = [schemas.TextBlock(request.system)] if isinstance(request.system, str) else list(request.system or ())
     if facts.family != "anthropic":
-        blocks = [block for block in blocks if not block.text.startswith(ATTRIBUTION)]
+        blocks = [_without_attribution(block) for block in blocks]
     if addendum:
         blocks.append(schemas.TextBlock(addendum))
     if _wants_schema(request) and not _takes_schema(facts):
@@ -181,6 +190,12 @@ def _system(request: MessagesRequest, facts: ModelFacts, addendum: str) -> list[
         blocks.append(schemas.TextBlock(f"Answer with one JSON object and nothing else. Its JSON schema: {schema}"))
     content = _text_content(blocks, facts)
     return [{"role": "system", "content": content}] if content else []
+
+
+def _without_attribution(block: schemas.TextBlock) -> schemas.TextBlock:
+    if not block.text.startswith(ATTRIBUTION):
+        return block
+    return schemas.TextBlock(block.text.partition("\n")[2], block.cache_control)
 
 
 def _text_content(blocks: Sequence[schemas.TextBlock], facts: ModelFacts) -> str | list[Chat]:
@@ -220,20 +235,18 @@ def _user(content: str | list[schemas.UserBlock], path: str, facts: ModelFacts, 
 def _tool_result(block: schemas.ToolResultBlock, moved: list[Chat], facts: ModelFacts, warnings: list[str]) -> Chat:
     """A tool message holds text only, for most providers: images and files move to the user message behind it."""
     content = [schemas.TextBlock(block.content)] if isinstance(block.content, str) else block.content or []
+    call_id = acceptable_id(block.tool_use_id, facts.family)
     texts: list[str] = []
     for inner in content:
         for part in _parts(inner, facts, warnings):
             if part["type"] == "text":
                 texts.append(part["text"])
             else:
-                moved += [{"type": "text", "text": f"[From the result of the tool call {block.tool_use_id}:]"}, part]
+                moved += [_plain(f"[From the result of the tool call {call_id}:]"), part]
                 texts.append("[An attachment follows in the next message.]")
     text = "\n".join(texts) or "(no output)"
-    return {
-        "role": "tool",
-        "tool_call_id": acceptable_id(block.tool_use_id, facts.family),
-        "content": f"Error: {text}" if block.is_error else text,
-    }
+    said = _marked([_plain(f"Error: {text}" if block.is_error else text)], block.cache_control, facts)
+    return {"role": "tool", "tool_call_id": call_id, "content": _simplest(said)}
 
 
 def _parts(
@@ -249,20 +262,25 @@ def _parts(
         case schemas.TextBlock():
             return [_text(block, facts)] if block.text else []
         case schemas.ImageBlock():
-            return [_image(block, facts, warnings)]
+            return _marked([_image(block, facts, warnings)], block.cache_control, facts)
         case schemas.DocumentBlock():
-            return _document(block, facts, warnings)
+            return _marked(_document(block, facts, warnings), block.cache_control, facts)
         case schemas.SearchResultBlock(source=source, title=title, content=content):
-            return [_plain("\n".join([f"{title} ({source})", *(text.text for text in content)]))]
+            found = "\n".join([f"{title} ({source})", *(text.text for text in content)])
+            return _marked([_plain(found)], block.cache_control, facts)
         case schemas.ToolReferenceBlock(tool_name=name):
             return [_plain(f"The tool {acceptable_name(name)} is available.")]
 
 
 def _text(block: schemas.TextBlock, facts: ModelFacts) -> Chat:
-    part = _plain(block.text)
-    if block.cache_control is not None and facts.family in CACHE_CONTROL:
-        part["cache_control"] = cache_control(block.cache_control)
-    return part
+    return _marked([_plain(block.text)], block.cache_control, facts)[0]
+
+
+def _marked(parts: list[Chat], mark: schemas.CacheControl | None, facts: ModelFacts) -> list[Chat]:
+    """`parts` with a cache breakpoint at their end, where there is one and the family understands it."""
+    if mark is not None and parts and facts.family in CACHE_CONTROL:
+        parts[-1]["cache_control"] = cache_control(mark)
+    return parts
 
 
 def _plain(text: str) -> Chat:
@@ -315,12 +333,16 @@ def _simplest(parts: list[Chat]) -> str | list[Chat]:
 # --- the assistant's side --------------------------------------------------------------------------------------------
 
 
-def _assistant(content: str | list[schemas.AssistantBlock], facts: ModelFacts) -> Chat:
+def _assistant(content: str | list[schemas.AssistantBlock], path: str, facts: ModelFacts) -> Chat:
     if isinstance(content, str):
         return {"role": "assistant", "content": content}
-    message: Chat = {"role": "assistant", "content": "".join(_said(content)) or None}
+    message: Chat = {"role": "assistant", "content": _joined(list(_said(content, facts)))}
     message.update(reasoning_back(content, facts.family))
-    calls = [_tool_call(block, facts.family) for block in content if isinstance(block, schemas.ToolUseBlock)]
+    calls = [
+        _tool_call(block, f"{path}.content[{position}]", facts.family)
+        for position, block in enumerate(content)
+        if isinstance(block, schemas.ToolUseBlock)
+    ]
     if calls:
         message["tool_calls"] = calls
     elif message["content"] is None:
@@ -328,19 +350,29 @@ def _assistant(content: str | list[schemas.AssistantBlock], facts: ModelFacts) -
     return message
 
 
-def _said(content: Iterable[schemas.AssistantBlock]) -> Iterable[str]:
+def _said(content: Iterable[schemas.AssistantBlock], facts: ModelFacts) -> Iterable[Chat]:
     for block in content:
         match block:
-            case schemas.TextBlock(text=text):
-                yield text
+            case schemas.TextBlock(text=text) if text:
+                yield _text(block, facts)
             case schemas.WebSearchToolResultBlock(content=found):
-                yield f"\n[{WEB_SEARCH} found: {bytes(found).decode()}]\n"
+                yield _plain(f"\n[{WEB_SEARCH} found: {bytes(found).decode()}]\n")
             case schemas.ThinkingBlock() | schemas.RedactedThinkingBlock():
                 pass  # goes back as reasoning
-            case schemas.ToolUseBlock() | schemas.ServerToolUseBlock():
-                pass  # goes back as a call, or has been answered by its result
+            case schemas.TextBlock() | schemas.ToolUseBlock() | schemas.ServerToolUseBlock():
+                pass  # says nothing, goes back as a call, or has been answered by its result
 
 
-def _tool_call(block: schemas.ToolUseBlock, family: str) -> Chat:
-    function = {"name": acceptable_name(block.name), "arguments": bytes(block.input).decode()}
+def _joined(parts: list[Chat]) -> str | list[Chat] | None:
+    """One string, which every provider takes from an assistant; parts where one of them marks a cache breakpoint."""
+    if any("cache_control" in part for part in parts):
+        return parts
+    return "".join(part["text"] for part in parts) or None
+
+
+def _tool_call(block: schemas.ToolUseBlock, path: str, family: str) -> Chat:
+    arguments = bytes(block.input).decode()
+    if not arguments.startswith("{"):
+        raise InvalidRequest(f"{path}.input: Expected `object`")
+    function = {"name": acceptable_name(block.name), "arguments": arguments}
     return {"id": acceptable_id(block.id, family), "type": "function", "function": function}

@@ -64,7 +64,7 @@ def _complete(block: out.Block, text: str) -> None:
             block.text = text
         case out.Thinking():
             block.thinking = text
-        case out.ToolUse():
+        case out.ToolUse() | out.ServerToolUse():
             block.input = Raw(text.encode()) if _is_json(text) else Raw(b"{}")  # cut by max_tokens, and said so
 
 

@@ -11,7 +11,6 @@ from itertools import count
 from typing import Any
 
 import orjson
-from msgspec import Raw
 
 from messages_api.services.translation import events as out
 from messages_api.services.translation import reasoning
@@ -24,14 +23,13 @@ from messages_api.services.translation.chat import (
     ReasoningDetail,
     ToolCallPiece,
 )
-from messages_api.services.translation.names import acceptable_id
+from messages_api.services.translation.names import legal_id
 from messages_api.services.translation.tables import STOP_REASON
 from messages_api.services.translation.tools import NO_TOOLS, WEB_SEARCH, Tools
 from messages_api.services.translation.usage import anthropic_usage, tokens_of
 
 Key = tuple[str, Any]
 Events = list[out.Event]
-ANY_FAMILY = ""  # an id on its way to the client has to please the client only
 
 
 class AnswerError(Exception):
@@ -44,6 +42,7 @@ class ToolCall:
 
     key: Key
     id: str
+    upstream_id: str
     index: int | None
     name: str = ""
     arguments: str = ""
@@ -120,10 +119,8 @@ class StreamTranslator:
         events: Events = []
         for choice in chunk.choices or ():
             self._note_finish(choice)
-            delta = choice.delta or choice.message
-            if delta is not None:
-                for piece in self._pieces(delta):
-                    self._place(piece, events)
+            for piece in self._pieces(choice.delta or Delta(), choice.message or Delta()):
+                self._place(piece, events)
         return self.start() + events if events else events
 
     def finish(self) -> Events:
@@ -143,21 +140,25 @@ class StreamTranslator:
     # --- what a chunk says ---
 
     def _note_finish(self, choice: Choice) -> None:
-        if choice.finish_reason is not None:
+        if choice.finish_reason:  # some upstreams send an empty one with every chunk
             self._finish_reason = choice.finish_reason
             self._native_finish_reason = choice.native_finish_reason
 
-    def _pieces(self, delta: Delta) -> Iterable[Piece]:
-        """The pieces of a delta, in the order in which a model says them. Empty ones say nothing."""
-        for detail in reasoning.reasoning_of(delta):
-            yield self._reasoning_piece(detail)
-        if delta.content:
-            yield Piece(("text", None), delta.content)
-        elif delta.refusal:
-            yield Piece(("text", None), delta.refusal)
-        for fragment in delta.tool_calls or ():
-            yield self._tool_piece(fragment)
-        self._note_citations(delta.annotations or ())
+    def _pieces(self, delta: Delta, whole: Delta) -> Iterable[Piece]:
+        """The pieces of a choice, a streamed delta or a whole message, in the order in which a model says them."""
+        for said in (delta, whole):
+            calls = said.tool_calls or []
+            ids = {call.id for call in calls if call.id}
+            details = reasoning.reasoning_of(said)
+            yield from (self._reasoning_piece(detail) for detail in details if detail.get("id") not in ids)
+            yield from (Piece(("text", None), text) for text in (said.content, said.refusal) if text)
+            for position, call in enumerate(calls):
+                # A signature that belongs to a call comes right before it, as it does in a stream.
+                yield from (
+                    self._reasoning_piece(detail) for detail in details if call.id and detail.get("id") == call.id
+                )
+                yield self._tool_piece(call, position if said is whole else call.index)
+            self._note_citations(said.annotations or ())
 
     def _reasoning_piece(self, detail: ReasoningDetail) -> Piece:
         if not isinstance(detail.get("type"), str):
@@ -166,23 +167,29 @@ class StreamTranslator:
             return Piece(("redacted", next(self._redacted)), detail=detail)
         return Piece(("thinking", (detail["type"], detail.get("index"))), reasoning.text_of(detail), detail=detail)
 
-    def _tool_piece(self, fragment: ToolCallPiece) -> Piece:
-        call = self._call_of(fragment)
+    def _tool_piece(self, fragment: ToolCallPiece, index: int | None) -> Piece:
+        call = self._call_of(fragment.id or "", index)
         function = fragment.function
         if function is not None and function.name and not call.name:
             call.name = self._tools.original(function.name)
         return Piece(call.key, (function and function.arguments) or "", call=call)
 
-    def _call_of(self, fragment: ToolCallPiece) -> ToolCall:
+    def _call_of(self, upstream_id: str, index: int | None) -> ToolCall:
         """The call a fragment belongs to. Some upstreams repeat the id, leave out the index, or give all index 0."""
-        call_id = acceptable_id(fragment.id, ANY_FAMILY) if fragment.id else ""
         for call in reversed(self._calls):
-            if fragment.index in {None, call.index} and call_id in {"", call.id}:
+            if _is_same_call(call, upstream_id, index):
+                call.index = index if call.index is None else call.index
+                call.upstream_id = call.upstream_id or upstream_id
                 return call
         number = len(self._calls)
-        call = ToolCall(("tool", number), call_id or f"toolu_{self._message_id}_{number}", fragment.index)
+        call = ToolCall(("tool", number), self._client_id(upstream_id, number), upstream_id, index)
         self._calls.append(call)
         return call
+
+    def _client_id(self, upstream_id: str, number: int) -> str:
+        """The upstream's id where the client takes it and no other call has it."""
+        call_id = legal_id(upstream_id) if upstream_id else f"toolu_{self._message_id}_{number}"
+        return f"{call_id}_{number}" if any(call.id == call_id for call in self._calls) else call_id
 
     def _note_citations(self, annotations: Iterable[Annotation]) -> None:
         for annotation in annotations:
@@ -294,15 +301,17 @@ class StreamTranslator:
         """The sources of OpenRouter's own search, as Anthropic's server tool would have told them."""
         if self._tools.web_search is None or not self._citations:
             return
-        tool_id = f"srvtoolu_{self._message_id}"
-        query = Raw(orjson.dumps({"query": self._search_query}))
-        for block in (
-            out.ServerToolUse(tool_id, WEB_SEARCH, query),
-            out.WebSearchToolResult(tool_id, list(self._citations.values())),
-        ):
-            events.append(out.ContentBlockStart(self._next_index, block))
-            events.append(out.ContentBlockStop(self._next_index))
-            self._next_index += 1
+        tool_id, index = f"srvtoolu_{self._message_id}", self._next_index
+        query = orjson.dumps({"query": self._search_query}).decode()
+        found = out.WebSearchToolResult(tool_id, list(self._citations.values()))
+        self._next_index += 2
+        events += [
+            out.ContentBlockStart(index, out.ServerToolUse(tool_id, WEB_SEARCH)),
+            out.ContentBlockDelta(index, out.InputJsonDelta(query)),
+            out.ContentBlockStop(index),
+            out.ContentBlockStart(index + 1, found),
+            out.ContentBlockStop(index + 1),
+        ]
 
     def _judge_stop(self, events: Events) -> out.StopReason:
         """What was said decides first: a tool call is `tool_use` whatever the upstream calls its end."""
@@ -314,6 +323,13 @@ class StreamTranslator:
         if reason in {"end_turn", "tool_use"}:
             return "tool_use" if self._calls else "end_turn"
         return reason
+
+
+def _is_same_call(call: ToolCall, upstream_id: str, index: int | None) -> bool:
+    """Different ids are different calls, whatever their index; without two ids to compare, the index decides."""
+    if upstream_id and call.upstream_id and upstream_id != call.upstream_id:
+        return False
+    return index is None or call.index is None or index == call.index
 
 
 def _is_whole(call: ToolCall | None) -> bool:

@@ -22,7 +22,6 @@ SYSTEM_ANYWHERE: Final = frozenset({"openai", "anthropic"})
 
 #: Families that understand `cache_control` on parts of a message (wire.md 2.1, 3.2).
 CACHE_CONTROL: Final = frozenset({"anthropic", "google", "qwen", "deepseek", "minimax", "z-ai"})
-CACHE_BREAKPOINTS: Final = 4
 
 TOOL_NAME_LENGTH: Final = 64
 STOP_SEQUENCES: Final = 4

@@ -49,6 +49,7 @@ class Tools:
     """Translated tools: the JSON array that goes upstream, and what the way back needs to know."""
 
     functions: bytes = b""
+    names: frozenset[str] = frozenset()  # as they are sent
     original_names: dict[str, str] = field(default_factory=dict)  # only of those that were renamed
     needing_arguments: frozenset[str] = frozenset()
     web_search: WebSearch | None = None
@@ -90,7 +91,8 @@ def _translated(params: list[ToolParam], family: str) -> Tools:
             renamed[sent] = param.name
         if required_arguments(function["function"]["parameters"]):
             needing.add(param.name)
-    return Tools(orjson.dumps(functions) if functions else b"", renamed, frozenset(needing), search)
+    names = frozenset(function["function"]["name"] for function in functions)
+    return Tools(orjson.dumps(functions) if functions else b"", names, renamed, frozenset(needing), search)
 
 
 def _is_web_search(param: ToolParam) -> bool:

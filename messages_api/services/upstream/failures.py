@@ -27,7 +27,7 @@ BY_STATUS: dict[int, type[ApiError]] = {
     429: errors.RateLimited,
     500: errors.Internal,
     502: errors.UpstreamFailed,
-    503: errors.Overloaded,
+    503: errors.Unavailable,
     504: errors.TimedOut,
     524: errors.TimedOut,
     529: errors.Overloaded,
@@ -49,8 +49,14 @@ BY_ERROR_TYPE: dict[str, type[ApiError]] = {
     "invalid_prompt": errors.InvalidRequest,
 }
 
-_ACCOUNT_ID = re.compile(r"\b(?:user|org|acct)_[A-Za-z0-9]{6,}\b")
-_CONTEXT_OVERFLOW = re.compile(r"maximum context length is ([\d,]+) tokens.*?([\d,]+) tokens", re.DOTALL)
+_ACCOUNT_ID = re.compile(r"\b(?:user|org|acct|proj)[_-](?=[A-Za-z]*\d)[A-Za-z0-9]{8,}\b")
+#: How providers say that a prompt is too long, where no error type says it.
+_TOO_LONG = re.compile(
+    r"maximum context length|context window|maximum number of tokens allowed|(?:input|prompt) is too long",
+    re.IGNORECASE,
+)
+_LARGE_NUMBER = re.compile(r"\d[\d,]{3,}")
+_MAXIMUM = re.compile(r"(?:length is|allowed|limit is|limit of|window of|maximum of)[ (]*(\d[\d,]{3,})", re.IGNORECASE)
 
 
 def failure(status: int, body: bytes, retry_after: str | None = None) -> ApiError:
@@ -66,25 +72,24 @@ def failure(status: int, body: bytes, retry_after: str | None = None) -> ApiErro
 def failure_in_answer(raw: bytes) -> ApiError:
     """The error inside an answer that began with 200. Its code may be a number, a word, or missing."""
     error = orjson.loads(raw)
-    code = error.get("code") if isinstance(error, dict) else None
-    return _error(code if isinstance(code, int) else 502, error, None)
+    code = str(error.get("code")) if isinstance(error, dict) else ""
+    status = int(code) if code.isdecimal() and int(code) >= 400 else errors.UpstreamFailed.status
+    return _error(status, error, None)
 
 
 def _error(status: int, error: Any, retry_after: str | None) -> ApiError:
     fields: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
     metadata: dict[str, Any] = fields["metadata"] if isinstance(fields.get("metadata"), dict) else {}
     message = _own_words(fields, metadata) or f"The upstream answered {status} without saying why."
-    overflow = _CONTEXT_OVERFLOW.search(message)
-    if overflow:
-        return errors.InvalidRequest(
-            f"prompt is too long: {_digits(overflow[2])} tokens > {_digits(overflow[1])} maximum"
-        )
+    error_type = str(metadata.get("error_type") or fields.get("code"))
+    if error_type == "context_length_exceeded" or (status in {400, 413} and _TOO_LONG.search(message)):
+        return errors.InvalidRequest(_too_long(redact(message)))
     if status == 401:
         message = f"OpenRouter refused the key that pays for this request: {message}"
     kind = BY_STATUS.get(status) or (errors.Internal if status >= 500 else errors.InvalidRequest)
     if status >= 500 or status == 400:
-        kind = BY_ERROR_TYPE.get(str(metadata.get("error_type")), kind)
-    return kind(_ACCOUNT_ID.sub("[account]", redact(message)), retry_after=retry_after)
+        kind = BY_ERROR_TYPE.get(error_type, kind)
+    return kind(_ACCOUNT_ID.sub("[account]", redact(message)), retry_after=retry_after or _retry_after(fields))
 
 
 def _own_words(fields: dict[str, Any], metadata: dict[str, Any]) -> str:
@@ -106,5 +111,23 @@ def _provider_words(raw: str) -> str:
     return message if isinstance(message, str) else raw
 
 
-def _digits(number: str) -> str:
-    return number.replace(",", "")
+def _too_long(message: str) -> str:
+    """In the words at which Claude Code compacts; with the numbers, if the provider gave both."""
+    if message.startswith("prompt is too long"):
+        return message
+    numbers = [_number(digits) for digits in _LARGE_NUMBER.findall(message)]
+    maximum = _MAXIMUM.search(message)
+    if maximum is None or max(numbers) == _number(maximum[1]):
+        return f"prompt is too long: {message} (capability_rejected: prompt_too_long)"
+    return f"prompt is too long: {max(numbers)} tokens > {_number(maximum[1])} maximum"
+
+
+def _number(digits: str) -> int:
+    return int(digits.replace(",", ""))
+
+
+def _retry_after(fields: dict[str, Any]) -> str | None:
+    """The seconds that OpenRouter gives in the body where it gives no header (wire.md 2.5)."""
+    availability = fields.get("availability")
+    seconds = availability.get("retry_after") if isinstance(availability, dict) else None
+    return str(seconds) if isinstance(seconds, int) and not isinstance(seconds, bool) else None

@@ -1,0 +1,1 @@
+"""Our server beside the bare lower bound, measured in CPU: `python -m benchmarks`."""
