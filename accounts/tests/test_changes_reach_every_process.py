@@ -7,6 +7,7 @@ import pytest
 
 from accounts import configuration
 from accounts.configuration import current_version
+from accounts.database import query
 from accounts.models import ApiKey, Membership, OpenRouterKey, Team
 from messages_api.models import ModelAlias
 from testing import cast
@@ -46,7 +47,7 @@ def test_a_process_forgets_when_another_has_changed_something(monkeypatch: pytes
         watcher = asyncio.create_task(configuration.watch())
         await asyncio.sleep(0.2)
         seen = configuration.seen_changes()
-        await asyncio.to_thread(_change_as_another_process_would)
+        await query(_change_as_another_process_would)
         await asyncio.sleep(0.3)
         watcher.cancel()
         return configuration.seen_changes() - seen
