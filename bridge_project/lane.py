@@ -7,6 +7,7 @@ view when the client has gone. It has no signals to clean up connections: the OR
 
 import asyncio
 import logging
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 from uuid import uuid4
@@ -39,7 +40,7 @@ class ApiLane(ASGIHandler):
     """Django's handler with a `handle` of its own and no middleware."""
 
     def load_middleware(self, is_async: bool = False) -> None:
-        self._resolver = get_resolver("messages_api.urls")
+        self._resolve = lru_cache(maxsize=512)(get_resolver("messages_api.urls").resolve)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Without Django's per-request thread-sensitive context: the lane runs no synchronous code."""
@@ -69,7 +70,7 @@ class ApiLane(ASGIHandler):
 
     async def _answer(self, request: ApiRequest) -> HttpResponseBase:
         try:
-            match = self._resolver.resolve(request.path_info)
+            match = self._resolve(request.path_info)
         except Resolver404:
             error = errors.NotFound(f"There is no {request.path_info[:200]} here.")
             log_refusal(request.method or "", request.path_info, request.request_id, error)

@@ -47,11 +47,11 @@ class ModelView(ApiView):
 
 def _origin(request: ApiRequest) -> Origin:
     """Claude Code's own headers; other clients send none."""
-    headers = request.headers
+    headers = request.META
     return Origin(
-        session_id=headers.get("x-claude-code-session-id", "")[:128],
-        agent_id=headers.get("x-claude-code-agent-id", "")[:128],
-        parent_agent_id=headers.get("x-claude-code-parent-agent-id", "")[:128],
+        session_id=headers.get("HTTP_X_CLAUDE_CODE_SESSION_ID", "")[:128],
+        agent_id=headers.get("HTTP_X_CLAUDE_CODE_AGENT_ID", "")[:128],
+        parent_agent_id=headers.get("HTTP_X_CLAUDE_CODE_PARENT_AGENT_ID", "")[:128],
     )
 
 
