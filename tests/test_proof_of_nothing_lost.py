@@ -55,9 +55,7 @@ def test_kills_in_the_middle_of_streams_lose_no_record(simulator: SimulatorProce
     }
     settled = [row for row in charges if row["status"] == "completed" and row["generation_id"] in found]
     states = {state: sum(row["state"] == state for row in rows) for state in ("completed", "error", "aborted", "lost")}
-    print(
-        f"\n{ROUNDS} kills: {len(rows)} records {states}, {len(charges)} charges of the upstream, {len(settled)} compared"
-    )
+    print(f"\n{ROUNDS} kills: {len(rows)} records {states}; {len(charges)} charges, {len(settled)} of them compared")
     assert len(rows) >= len(charges), "a request reached the upstream without a record"
     assert sum(states.values()) == len(rows), "a record is still open"
     for row in settled:
