@@ -46,12 +46,14 @@ clean: ## remove everything that was made here, but not var/ (the data)
 	rm -rf .venv .node .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv
 
 .venv/serve: requirements.txt | .venv/bin/python
-	$(BIN)/pip install -q --require-hashes -r requirements.txt
+	@echo "Installing what the server needs; this takes a minute ..."
+	@$(BIN)/pip install -q --require-hashes -r requirements.txt
 	@touch $@
 
 .venv/dev: requirements.txt requirements-dev.txt | .venv/bin/python
-	$(BIN)/pip install -q --require-hashes -r requirements.txt -r requirements-dev.txt
+	@echo "Installing what the tests need; this takes a minute ..."
+	@$(BIN)/pip install -q --require-hashes -r requirements.txt -r requirements-dev.txt
 	@touch $@ .venv/serve

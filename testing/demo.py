@@ -1,6 +1,7 @@
 """`make demo`: the server with a simulated OpenRouter as its upstream, so that a newcomer sees it work in a minute."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -33,13 +34,11 @@ def main() -> int:
 
 
 def _serve(env: dict[str, str]) -> int:
-    """Run the server until it ends; an interrupt reaches it too, and it ends by itself."""
+    """Run the server until it ends. Whatever ends this process lets the server end in its own way first."""
     server = subprocess.Popen([sys.executable, "-m", "bridge_project.server"], cwd=ROOT, env=env)
-    while True:
-        try:
-            return server.wait()
-        except KeyboardInterrupt:
-            continue
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal interrupts the server as well
+    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+    return server.wait()
 
 
 if __name__ == "__main__":
