@@ -29,8 +29,9 @@ check: .venv/dev ## lint, types, import contracts, Django's checks
 	$(BIN)/lint-imports
 	$(BIN)/mypy .
 	$(BIN)/python manage.py makemigrations --check --dry-run -v 0
-	@PUBLIC_URL=https://bridge.example.com SECRET_KEY=$$(openssl rand -base64 48) \
-	  FIELD_ENCRYPTION_KEYS=$$(openssl rand -base64 32) \
+	@PUBLIC_URL=https://bridge.example.com \
+	  SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))') \
+	  FIELD_ENCRYPTION_KEYS=$$($(BIN)/python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())') \
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 proof: .venv/dev tools ## the long proofs: thousands of streams, faults, kills

@@ -4,6 +4,7 @@ A warm key costs a hash and a dictionary look-up; a malformed one costs no query
 half a minute, so that hammering the door does not reach the database.
 """
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,8 +15,10 @@ from django.utils import timezone
 
 from accounts import configuration, keys
 from accounts.database import query
-from accounts.encryption import decrypt
-from accounts.models import ApiKey
+from accounts.encryption import Undecipherable, decrypt
+from accounts.models import ApiKey, OpenRouterKey
+
+logger = logging.getLogger("bridge.accounts")
 
 
 class AuthenticationFailed(Exception):
@@ -44,7 +47,8 @@ class Caller:
     team_is_active: bool
     expires_at: datetime | None
     digest: str = field(repr=False)
-    openrouter_key: str | None = field(repr=False)
+    openrouter_key: str | None = field(repr=False)  # None: the server's own pays
+    has_lost_key: bool = False  # the one that should pay cannot be decrypted any more
 
 
 _known: LRUCache[str, Caller] = LRUCache(10_000)
@@ -122,6 +126,7 @@ def _find(prefix: str, digest: str) -> Caller | None:
 def _caller(key: ApiKey) -> Caller:
     user, team = key.membership.user, key.membership.team
     paying = key.openrouter_key or team.openrouter_key
+    secret = _opened(paying) if paying else None
     return Caller(
         key_id=key.pk,
         key_name=key.name,
@@ -133,5 +138,17 @@ def _caller(key: ApiKey) -> Caller:
         team_is_active=team.is_active,
         expires_at=key.expires_at,
         digest=key.digest,
-        openrouter_key=decrypt(paying.ciphertext) if paying else None,
+        openrouter_key=secret,
+        has_lost_key=paying is not None and secret is None,
     )
+
+
+def _opened(key: OpenRouterKey) -> str | None:
+    """One key that cannot be decrypted must not shut out its member: the request says what is wrong."""
+    try:
+        return decrypt(key.ciphertext)
+    except Undecipherable:
+        logger.error(
+            "The OpenRouter key %r cannot be decrypted: FIELD_ENCRYPTION_KEYS lacks the key it was kept under", key.name
+        )
+        return None

@@ -2,9 +2,13 @@
 
 import re
 
-# Personal and provider keys (sk-brg-..., sk-or-..., AIza...), bearer tokens, and passwords inside URLs.
+# In this order: keys by their makers' prefixes; what follows a word that announces a secret; passwords inside URLs.
 _SECRETS = re.compile(
-    r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{8,}|\bAIza[A-Za-z0-9_-]{30,}|(?<=Bearer )[^\s'\",]{8,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)",
+    r"(?<![A-Za-z0-9])(?:sk-|gsk_|xai-|hf_|pplx-|AIza|AKIA)[A-Za-z0-9_-]{8,}"
+    r"|(?<=Bearer )[^\s'\",]{8,}"
+    r"|(?<=Basic )[A-Za-z0-9+/=]{8,}"
+    r"|(?<=api[-_]key[=:])\s*[^\s'\",&]{8,}"
+    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)",
     re.IGNORECASE,
 )
 

@@ -21,10 +21,14 @@ from messages_api.services.gateway import running_gateway, stop_gateway  # noqa:
 
 logger = logging.getLogger("bridge")
 _api = ApiLane()
+#: Load balancers ask these by IP address, which Django's ALLOWED_HOSTS would refuse.
+PROBES = frozenset({"/healthz", "/readyz"})
 
 
 async def http(scope: Any, receive: Any, send: Any) -> None:
     path = scope["path"]
+    if path in PROBES:
+        scope = {**scope, "headers": [(b"host", b"localhost")]}
     lane = _api if path.startswith("/v1/") or path == "/v1" else _django
     await lane(scope, receive, send)
 

@@ -1,5 +1,7 @@
 """Owns how a setting is read: from the environment, from `.env`, or from the file `NAME_FILE` names."""
 
+import contextlib
+import os
 import secrets
 import sys
 from pathlib import Path
@@ -41,6 +43,10 @@ def kept_secret(path: Path, new_secret: str = "") -> str:
     """The secret of a development install: made on first use, then kept in a file only its owner can read."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(new_secret or secrets.token_urlsafe(48))
+        whole = path.with_name(f"{path.name}.{os.getpid()}")
+        whole.touch(mode=0o600)
+        whole.write_text(new_secret or secrets.token_urlsafe(48))
+        with contextlib.suppress(FileExistsError):  # two processes start at once: the first one's counts
+            os.link(whole, path)
+        whole.unlink()
     return path.read_text().strip()

@@ -20,7 +20,7 @@ from django.urls.exceptions import Resolver404
 from accounts import authentication
 from accounts.authentication import Caller
 from messages_api import errors
-from messages_api.api_view import ApiRequest, EventStreamResponse, error_response, log_refusal
+from messages_api.api_view import ApiRequest, EventStreamResponse, error_response, log_refusal, told
 from messages_api.errors import ApiError
 from messages_api.services.settlement import ClientStalled
 
@@ -51,17 +51,18 @@ class ApiLane(ASGIHandler):
         task = asyncio.current_task()
         try:
             request = await _admitted_request(scope, receive, request_id)
-        except ApiError as error:
-            log_refusal(scope["method"], scope["path"], request_id, error)
-            await _respond(error_response(error, request_id), request_id, send)
-            return
         except ClientGone:
+            return
+        except Exception as error:
+            refusal = told(error)
+            log_refusal(scope["method"], scope["path"], request_id, refusal)
+            await _respond(error_response(refusal, request_id), request_id, send)
             return
         watcher = asyncio.create_task(_cancel_when_gone(receive, task))
         try:
             await _respond(await self._answer(request), request_id, send)
         except ClientStalled:
-            logger.info("The client stopped reading, request %s", request_id)
+            return  # its record says so
         except asyncio.CancelledError:
             if not watcher.done():
                 raise  # the server is being stopped, not the client gone

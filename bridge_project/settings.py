@@ -3,8 +3,10 @@
 `.env.example` and the table in README.md describe each name; a test holds both against this file.
 """
 
+import os
 import re
 import ssl
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,9 +23,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- 1. What the administrator says --------------------------------------------------------------------------------
 
-env = Environment(BASE_DIR / ".env")
+env = Environment(Path(os.environ.get("ENV_FILE", BASE_DIR / ".env")))
 
-VAR_DIR: Path = env.path("VAR_DIR", BASE_DIR / "var")
+VAR_DIR: Path = env.path("VAR_DIR", BASE_DIR / "var").absolute()
 HOST: str = env.str("HOST", "127.0.0.1")
 PORT: int = env.int("PORT", 8083, validate=Range(1, 65535))
 PUBLIC_URL: str = env.str("PUBLIC_URL", "").rstrip("/")
@@ -39,7 +41,7 @@ SMALL_MODEL: str = env.str("SMALL_MODEL", "anthropic/claude-haiku-4.5")
 HTTPS_PROXY: str = env.str("HTTPS_PROXY", "")
 SSL_CERT_FILE: str = env.str("SSL_CERT_FILE", "")
 
-DATABASE_URL: str = env.str("DATABASE_URL", f"sqlite:///{VAR_DIR / 'bridge.sqlite3'}")
+DATABASE_URL: str = env.str("DATABASE_URL", "") or f"sqlite:///{VAR_DIR / 'bridge.sqlite3'}"
 REDIS_URL: str = env.str("REDIS_URL", "")
 SPOOL_DIR: Path = env.path("SPOOL_DIR", VAR_DIR / "spool")
 DRAIN_SECONDS: float = env.float("DRAIN_SECONDS", 30.0, validate=Range(0))
@@ -51,15 +53,29 @@ env.seal()
 # --- 2. What follows from it ---------------------------------------------------------------------------------------
 
 
-def _hostname(name: str, url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
-        stop(f"{name}: not an address of the form https://host[:port]: {url!r}")
-    return parts.hostname
+def _hostname(name: str, url: str, *schemes: str) -> str:
+    """The host in an address without a path."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port  # reading the port is what checks it
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in schemes or parts.path not in {"", "/"}:
+        stop(f"{name}: not an address of the form {schemes[-1]}://host[:port]")
+    return host
+
+
+def _folder(name: str, path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        stop(f"{name}: {path} cannot be made: {error.strerror}")
+    if not os.access(path, os.W_OK):
+        stop(f"{name}: {path} cannot be written to")
 
 
 LOCAL_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
-PUBLIC_HOST = _hostname("PUBLIC_URL", PUBLIC_URL) if PUBLIC_URL else "127.0.0.1"
+PUBLIC_HOST = _hostname("PUBLIC_URL", PUBLIC_URL, "http", "https") if PUBLIC_URL else "127.0.0.1"
 # Anyone but this machine can reach it: no secret may be a default one.
 PRODUCTION = PUBLIC_HOST not in {"127.0.0.1", "localhost", "::1"}
 BASE_URL = PUBLIC_URL or f"http://127.0.0.1:{PORT}"
@@ -71,6 +87,8 @@ if PRODUCTION and not FIELD_ENCRYPTION_KEYS:
 if SECRET_KEY and len(SECRET_KEY) < 32:
     stop("SECRET_KEY: shorter than 32 characters")
 
+_folder("VAR_DIR", VAR_DIR)
+_folder("SPOOL_DIR", SPOOL_DIR)
 SECRET_KEY = SECRET_KEY or kept_secret(VAR_DIR / "secret_key")
 FIELD_ENCRYPTION_KEYS = FIELD_ENCRYPTION_KEYS or [
     kept_secret(VAR_DIR / "encryption_key", Fernet.generate_key().decode())
@@ -89,6 +107,18 @@ def _encryption_key(text: str) -> str:
 
 FIELD_ENCRYPTION_KEYS = [_encryption_key(text) for text in FIELD_ENCRYPTION_KEYS]
 
+if HTTPS_PROXY:
+    _hostname("HTTPS_PROXY", HTTPS_PROXY, "https", "http")
+if REDIS_URL and not re.match(r"(redis|rediss|unix)://.+", REDIS_URL):
+    stop("REDIS_URL: not an address of the form redis://host:port/number")
+for proxy in TRUSTED_PROXIES:
+    try:
+        ip_network(proxy, strict=False)
+    except ValueError:
+        stop(f"TRUSTED_PROXIES: not an IP address or network: {proxy!r}")
+for name, model in (("BIG_MODEL", BIG_MODEL), ("SMALL_MODEL", SMALL_MODEL)):
+    if not re.fullmatch(r"[^\s/]+/\S+", model):
+        stop(f"{name}: not a model of the form author/model: {model!r}")
 if not re.match(r"https?://[^/]+", OPENROUTER_BASE_URL):
     stop(f"OPENROUTER_BASE_URL: not an http address: {OPENROUTER_BASE_URL!r}")
 if SSL_CERT_FILE:
@@ -203,7 +233,6 @@ CACHES: dict[str, Any] = {
     if REDIS_URL
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
-CHANNEL_LAYERS: dict[str, Any] = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 # --- 5. What people see --------------------------------------------------------------------------------------------
 

@@ -68,7 +68,7 @@ def _database_answers() -> bool:
 def _cache_answers() -> bool:
     mark = uuid4().hex
     try:
-        cache.set("readyz", mark, timeout=10)
-        return cache.get("readyz") is not None
+        cache.set(f"readyz:{mark}", mark, timeout=10)
+        return bool(cache.get(f"readyz:{mark}") == mark)
     except Exception:  # each cache backend has errors of its own; any of them means that it does not answer
         return False

@@ -90,7 +90,7 @@ class AliasForm(ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        others = ModelAlias.objects.of_everyone().exclude(pk=self.instance.pk)
+        others = ModelAlias.objects.filter(team=None).exclude(pk=self.instance.pk)
         for_everyone = "team" in self.fields and "team" in cleaned and cleaned["team"] is None
         if for_everyone and others.filter(name=cleaned.get("name")).exists():
             self.add_error("name", "There is an alias of this name for every team already.")

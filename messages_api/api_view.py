@@ -68,6 +68,7 @@ class ApiView(APIView):
     throttle_classes = []
     renderer_classes = [JSONRenderer]
     content_negotiation_class = JsonOnly
+    http_method_names = ["get", "post"]  # DRF's own answer to OPTIONS is neither asynchronous nor in the envelope
     request: Request
 
     async def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]  # DRF's is synchronous
@@ -78,8 +79,9 @@ class ApiView(APIView):
             name = (self.request.method or "").lower()
             handler = getattr(self, name, None) if name in self.http_method_names else None
             response = _response(await (handler or self.refuse_method)(self.api_request, *args, **kwargs))
+            self.log_answer(response)
         except Exception as error:
-            response = self._refuse(_told(error))
+            response = self._refuse(told(error))
         if response.status_code == errors.MethodNotAllowed.status:
             response["allow"] = ", ".join(self.allowed_methods)
         return response
@@ -95,6 +97,11 @@ class ApiView(APIView):
     def api_request(self) -> ApiRequest:
         return cast(ApiRequest, self.request._request)  # the lane makes them
 
+    def log_answer(self, response: HttpResponseBase) -> None:
+        """The one line of a request that needs no admission. What is admitted has a line of its own."""
+        request = self.api_request
+        logger.info("%s %s 200, %s", request.method, request.path[:200], request.request_id)
+
     async def refuse_method(self, request: ApiRequest, *args: Any, **kwargs: Any) -> bytes:
         raise errors.MethodNotAllowed(f"{request.method} is not allowed here; use {', '.join(self.allowed_methods)}")
 
@@ -107,7 +114,15 @@ def _response(answer: bytes | dict[str, Any] | MessageStream) -> HttpResponseBas
 
 def log_refusal(method: str, path: str, request_id: str, error: ApiError) -> None:
     """The one line of a request that was not admitted."""
-    logger.warning("%s %s %d %s, %s", method, path[:200], error.status, error.message, request_id)
+    logger.warning(
+        "%s %s %d %s, %s",
+        method,
+        path[:200],
+        error.status,
+        error.message,
+        request_id,
+        extra={"request_id": request_id, "status": error.status, "error_type": error.type},
+    )
 
 
 def error_response(error: ApiError, request_id: str) -> HttpResponse:
@@ -117,7 +132,7 @@ def error_response(error: ApiError, request_id: str) -> HttpResponse:
     )
 
 
-def _told(error: Exception) -> ApiError:
+def told(error: Exception) -> ApiError:
     """The error as the client is told it. What nobody foresaw is logged with its traceback."""
     if isinstance(error, ApiError):
         return error

@@ -1,7 +1,5 @@
 """Where a model name leads: the catalogue of models, aliases for them, and providers beside OpenRouter."""
 
-from typing import Self
-
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
@@ -67,16 +65,6 @@ class Provider(Configuration):
         return self.name
 
 
-class ModelAliasQuerySet(ConfigurationQuerySet["ModelAlias"]):
-    """Finds aliases."""
-
-    def of_team(self, team: Team) -> Self:
-        return self.filter(team=team)
-
-    def of_everyone(self) -> Self:
-        return self.filter(team=None)
-
-
 class ModelAlias(Configuration):
     """A name that members use, and the model that answers to it."""
 
@@ -110,7 +98,7 @@ class ModelAlias(Configuration):
     )
     note = models.CharField(max_length=200, blank=True)
 
-    objects = ModelAliasQuerySet.as_manager()
+    objects = ConfigurationQuerySet["ModelAlias"].as_manager()
 
     class Meta:
         verbose_name = "model alias"

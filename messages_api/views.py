@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.http.response import HttpResponseBase
+
 from messages_api.api_view import ApiRequest, ApiView
 from messages_api.errors import InvalidRequest
 from messages_api.schemas import parse_count_request
@@ -16,6 +18,9 @@ from usage.services.ledger import Origin
 
 class MessagesView(ApiView):
     """`POST /v1/messages`: an answer, as JSON or as server-sent events."""
+
+    def log_answer(self, response: HttpResponseBase) -> None:
+        """An answer's line is written when it is settled."""
 
     async def post(self, request: ApiRequest) -> bytes | MessageStream:
         incoming = Incoming(request.request_id, request.caller, _origin(request), request.body_bytes)

@@ -23,7 +23,15 @@ def main() -> int:
     ) as upstream:
         env = {
             **os.environ,
+            # All of it apart from the real install, whatever `.env` says of that.
             "VAR_DIR": str(var),
+            "DATABASE_URL": f"sqlite:///{var / 'bridge.sqlite3'}",
+            "SPOOL_DIR": str(var / "spool"),
+            "PUBLIC_URL": "",
+            "SECRET_KEY": "",
+            "FIELD_ENCRYPTION_KEYS": "",
+            "REDIS_URL": "",
+            "OPENROUTER_CLIENT": "direct",
             "OPENROUTER_BASE_URL": upstream.base_url,
             "OPENROUTER_API_KEY": "sk-or-v1-demo-0123456789abcdef",
         }

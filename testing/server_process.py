@@ -42,6 +42,8 @@ class ServerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self.env = {
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            "ENV_FILE": os.devnull,
+            "VAR_DIR": str(self.folder),
             "DATABASE_URL": self.database_url,
             "SPOOL_DIR": str(self.folder / "spool"),
             "PORT": str(self.port),
@@ -106,6 +108,11 @@ class ServerProcess:
     def new_key(self) -> str:
         made = self.manage("createkey", "--team", "Acme", "--email", "alice@acme.example", "--json")
         return str(orjson.loads(made)["api_key"])
+
+    def memory_map(self) -> str:
+        """What the process has mapped: every shared library that it has loaded."""
+        assert self._process is not None
+        return Path(f"/proc/{self._process.pid}/maps").read_text()
 
     def log(self) -> str:
         return self.log_path.read_text()

@@ -105,6 +105,24 @@ def test_a_stream_that_ends_in_time_is_not_cut_by_stopping(simulator: SimulatorP
         assert [row["state"] for row in server.records()] == ["completed"]
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_request_without_an_answer_yet_is_told_that_the_server_restarts(
+    simulator: SimulatorProcess, stream: bool
+) -> None:
+    with ServerProcess(simulator.base_url, DRAIN_SECONDS="0.5") as server:
+        body = message_body("[[silence 25]]", stream=stream)
+        with open_request(server.base_url, server.api_key, body) as connection:
+            until(lambda: simulator.state()["open_requests"], "the request reached the upstream")
+            server.begin_to_stop()
+            answer = read_until(connection, b'"request_id"')
+            assert answer.startswith(b"HTTP/1.1 529")
+            assert b"overloaded_error" in answer
+            assert server.wait() == 0
+        (row,) = server.records()
+        assert (row["state"], row["status"]) == ("error", 529)
+    until(lambda: simulator.state()["open_requests"] == 0, "the upstream was closed")
+
+
 @pytest.mark.skipif(
     not os.environ.get("DATABASE_URL", "").startswith("postgres"), reason="SQLite has no connection to kill"
 )

@@ -38,6 +38,12 @@ def test_side_traffic_is_answered_without_a_key(server: ServerProcess, method: s
     assert method != "HEAD" or reply.body == b""
 
 
+def test_probes_may_come_by_ip_address(server: ServerProcess) -> None:
+    for path in ("/healthz", "/readyz"):
+        assert send(server.base_url, "GET", path, headers={"host": "10.1.2.3:8083"}).status == 200
+    assert send(server.base_url, "GET", "/admin/", headers={"host": "10.1.2.3:8083"}).status == 400
+
+
 def test_readiness_asks_the_cache(simulator: SimulatorProcess) -> None:
     port = free_port()
     redis_server = shutil.which("redis-server")

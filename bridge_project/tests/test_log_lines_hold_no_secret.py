@@ -11,7 +11,14 @@ from accounts.redaction import redact
 from bridge_project.logging import ConsoleFormatter, JsonFormatter, RedactSecrets
 
 KEY = new_key().text
-SECRETS = [KEY, "sk-or-v1-0123456789abcdef", "sk-ant-api03-abcdef_ghi-jkl"]
+SECRETS = [
+    KEY,
+    "sk-or-v1-0123456789abcdef",
+    "sk-ant-api03-abcdef_ghi-jkl",
+    "gsk_0123456789abcdef",
+    "xai-0123456789abcdef",
+    "AIzaSyA-0123456789abcdefghijklmnopqrstu",
+]
 
 
 def logged(formatter: logging.Formatter, **told: object) -> str:
@@ -48,6 +55,12 @@ def test_a_key_is_taken_out_of_a_traceback(formatter: type[logging.Formatter]) -
 def test_bearer_tokens_and_passwords_in_addresses_go_too() -> None:
     told = redact("Authorization: Bearer abcdefghijkl to postgresql://user:pass@db/x")
     assert told == "Authorization: Bearer [redacted] to postgresql://[redacted]@db/x"
+
+
+def test_what_is_announced_as_a_secret_goes() -> None:
+    assert redact("GET /?api_key=abcdefghijkl&a=1") == "GET /?api_key=[redacted]&a=1"
+    assert redact("x-api-key: abcdefghijkl") == "x-api-key:[redacted]"
+    assert redact("Authorization: Basic dXNlcjpwYXNz") == "Authorization: Basic [redacted]"
 
 
 def test_ordinary_words_stay() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 from django.conf import settings
@@ -20,6 +20,7 @@ from usage.services.ledger import Ledger
 
 logger = logging.getLogger("bridge")
 TICK_SECONDS = 1.0
+RESTARTING = "The server is being restarted. Try again."
 
 _running: "Gateway | None" = None
 _starting = asyncio.Lock()
@@ -52,6 +53,8 @@ class Gateway:
         self.ledger = ledger
         self.is_draining = False
         self.streams: set[MessageStream] = set()
+        self.starting: set[asyncio.Task[Any]] = set()  # requests of which nothing has been answered yet
+        self.ended: set[asyncio.Task[Any]] = set()  # those of them that were cancelled by `drain`
         self._session = session
         self._openrouter = OpenRouterUpstream(session, settings.OPENROUTER_BASE_URL, **_way_out())
         self._litellm = LiteLlmUpstream(session, settings.OPENROUTER_BASE_URL, **_way_out())
@@ -81,7 +84,10 @@ class Gateway:
         while self.ledger.in_flight and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         for stream in list(self.streams):
-            stream.interrupt(Overloaded("The server is being restarted. Try again."))
+            stream.interrupt(Overloaded(RESTARTING))
+        for task in list(self.starting):
+            self.ended.add(task)
+            task.cancel()
 
     async def stop(self) -> None:
         """Close everything. What is still in flight has been settled by then."""

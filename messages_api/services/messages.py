@@ -1,5 +1,6 @@
 """The story of a request for an answer, step by step; each step is a module of its own (ARCHITECTURE.md)."""
 
+import asyncio
 from dataclasses import dataclass
 
 import msgspec
@@ -8,7 +9,7 @@ from django.conf import settings
 from accounts.authentication import Caller
 from messages_api.errors import Overloaded, PaymentRequired
 from messages_api.schemas import MessagesRequest, parse_request
-from messages_api.services.gateway import Gateway
+from messages_api.services.gateway import RESTARTING, Gateway
 from messages_api.services.routing import Route, current_directory, resolve
 from messages_api.services.settlement import Settlement, told
 from messages_api.services.stream import MessageStream
@@ -38,6 +39,9 @@ async def answer(gateway: Gateway, incoming: Incoming) -> bytes | MessageStream:
     request = parse_request(incoming.body)
     route = resolve(request.model, incoming.caller.team_id, await current_directory())
     settlement = _admit(gateway, incoming, request, route)
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101  # a coroutine that runs has one
+    gateway.starting.add(task)
     try:
         call = _call(incoming, request, route)
         translator = _translator(incoming, request, route, call.translation)
@@ -50,9 +54,18 @@ async def answer(gateway: Gateway, incoming: Incoming) -> bytes | MessageStream:
         refusal = told(error)
         refusal.is_logged = True
         raise refusal from error
-    except BaseException as error:
-        settlement.end(error)
-        raise
+    except asyncio.CancelledError as error:
+        if task not in gateway.ended:
+            settlement.end(error)
+            raise
+        task.uncancel()
+        refusal = Overloaded(RESTARTING)
+        settlement.end(refusal)
+        refusal.is_logged = True
+        raise refusal from None
+    finally:
+        gateway.starting.discard(task)
+        gateway.ended.discard(task)
 
 
 def _admit(gateway: Gateway, incoming: Incoming, request: MessagesRequest, route: Route) -> Settlement:
@@ -85,8 +98,15 @@ def _call(incoming: Incoming, request: MessagesRequest, route: Route) -> ChatCal
 
 def _paying_key(caller: Caller, route: Route) -> str:
     """The personal key's own OpenRouter key, else its team's, else the server's."""
-    if route.target.provider is not None:
-        return route.target.provider.api_key
+    provider = route.target.provider
+    if caller.has_lost_key or (provider is not None and provider.api_key is None):
+        owner = provider.name if provider is not None else f"the team {caller.team}"
+        raise PaymentRequired(
+            f"The key that pays for {owner} cannot be decrypted: FIELD_ENCRYPTION_KEYS has changed. "
+            "An administrator can enter it again."
+        )
+    if provider is not None:
+        return provider.api_key or ""
     key = caller.openrouter_key or settings.OPENROUTER_API_KEY
     if not key:
         raise PaymentRequired(

@@ -59,7 +59,7 @@ def model_info(name: str, directory: Directory, team_id: int) -> dict[str, Any]:
 def _names(directory: Directory, team_id: int) -> list[str]:
     """Aliases and models; what Claude Code's picker would hide is listed once more under a name it shows."""
     names = [name for name in directory.names_for(team_id) if _leads_somewhere(name, directory, team_id)]
-    hidden = [name for name in names if name in directory.models and "claude" not in name]
+    hidden = [name for name in names if not name.startswith(("claude", "anthropic"))]
     return names + [PICKER_PREFIX + name for name in hidden]
 
 

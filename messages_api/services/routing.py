@@ -13,13 +13,13 @@ from django.conf import settings
 
 from accounts import configuration
 from accounts.database import query
-from accounts.encryption import decrypt
+from accounts.encryption import Undecipherable, decrypt
 from messages_api.errors import NotFound
 from messages_api.models import FAMILIES, CatalogModel, ModelAlias, Provider
 from messages_api.services.model_facts import ModelFacts
 from usage.pricing import Prices
 
-#: Claude Code's model picker shows only ids with "claude" in them: every other model is listed under this, too.
+#: Claude Code's model picker hides ids that do not begin with "claude" or "anthropic": they are listed under this, too.
 PICKER_PREFIX = "claude-bridge/"
 LONG_CONTEXT_SUFFIX = "[1m]"
 LITELLM_PREFIX = "litellm:"
@@ -41,7 +41,7 @@ class ProviderAccess:
     name: str
     litellm_provider: str
     base_url: str
-    api_key: str = field(repr=False)
+    api_key: str | None = field(repr=False)  # None: it cannot be decrypted any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +91,13 @@ class Directory:
 
 def resolve(requested: str, team_id: int, directory: Directory) -> Route:
     """Where `requested` leads for this team. Raises NotFound with the nearest names."""
-    name = requested.removesuffix(LONG_CONTEXT_SUFFIX)
+    name = requested.removesuffix(LONG_CONTEXT_SUFFIX).removeprefix(PICKER_PREFIX)
     alias = _named_alias(name, team_id, directory.aliases)
     if alias is None:
-        target = _catalogue_target(name.removeprefix(PICKER_PREFIX), directory)
+        target = _catalogue_target(name, directory)
         if target is not None:
             return Route(requested, target)
-        alias = _family_alias(name, team_id, directory.aliases)
+        alias = None if PICKER_PREFIX in requested else _family_alias(name, team_id, directory.aliases)
     if alias is None:
         raise NotFound(_unknown(requested, directory.names_for(team_id)))
     return Route(requested, _alias_target(alias, directory), alias.system_addendum)
@@ -105,7 +105,7 @@ def resolve(requested: str, team_id: int, directory: Directory) -> Route:
 
 def family_of(claude_name: str) -> str | None:
     """The family of one of Claude's own names: `claude-haiku-4-5` -> haiku; None for other names."""
-    if not claude_name.startswith("claude-") or claude_name.startswith(PICKER_PREFIX):
+    if not claude_name.startswith("claude-"):
         return None
     return next((family for family in FAMILIES if family in claude_name.removeprefix("claude-")), "claude")
 
@@ -205,7 +205,10 @@ def _alias(row: ModelAlias) -> Alias:
 
 
 def _access(row: Provider) -> ProviderAccess:
-    key = decrypt(row.ciphertext) if row.ciphertext else ""
+    try:
+        key = decrypt(row.ciphertext) if row.ciphertext else ""
+    except Undecipherable:  # one provider's key must not take the others down: its own requests say what is wrong
+        key = None
     return ProviderAccess(row.name, row.litellm_provider, row.base_url, key)
 
 

@@ -52,6 +52,8 @@ class Command(BaseCommand):
         made = _make(_required("--team", team), _email(_required("--email", email)), options["openrouter_key"])
         if json:
             self.stdout.write(orjson.dumps(_as_json(made)).decode())
+            if made.newcomer.password:
+                self.stderr.write(f"{made.newcomer.user} signs in to the admin with {made.newcomer.password}")
         else:
             self._show(_as_text(made), keep_private=first_start)
 

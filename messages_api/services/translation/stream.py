@@ -100,11 +100,6 @@ class StreamTranslator:
         self._finish_reason: str | None = None
         self._native_finish_reason: str | None = None
 
-    @property
-    def has_content(self) -> bool:
-        """Whether anything that a person would see has been said."""
-        return self._next_index > 0
-
     def start(self) -> Events:
         """message_start, once; with an estimate of the input, which message_delta corrects."""
         if self._is_started:

@@ -144,7 +144,7 @@ class LiteLlmUpstream:
         if access is None:
             return Place(OPENROUTER, model, "OpenRouter", self._openrouter_url, call.api_key)
         base_url = access.base_url or (self._openrouter_url if access.litellm_provider == OPENROUTER else "")
-        return Place(access.litellm_provider, model, access.name, base_url.rstrip("/"), access.api_key)
+        return Place(access.litellm_provider, model, access.name, base_url.rstrip("/"), access.api_key or "")
 
     async def _order(self, library: Library, place: Place, call: ChatCall) -> HttpOrder | None:
         """The request as LiteLLM prepares it; None for a provider that does not stream as OpenAI does."""
