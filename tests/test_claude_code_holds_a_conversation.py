@@ -1,6 +1,7 @@
 """The real Claude Code talks through the server: what it prints, what reaches OpenRouter, what is recorded."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,44 @@ from testing.simulator_process import SimulatorProcess
 
 Claude = Callable[..., Answer]
 Bodies = Callable[[str], list[dict[str, Any]]]
+Rows = list[dict[str, Any]]
 
 
-def cost_of(rows: list[dict[str, Any]]) -> int:
-    return sum(row["cost"] for row in rows)
+@pytest.fixture
+def talk(claude: Claude, server: ServerProcess, upstream_requests: Bodies) -> Callable[..., "Conversation"]:
+    """Hold a conversation, and look at it from all sides: each request upstream has exactly one settled record."""
+
+    def run(prompt: str, *arguments: str, **env: str) -> Conversation:
+        answer = claude(prompt, *arguments, **env)
+        rows = server.records(session_id=answer.session_id)
+        bodies = upstream_requests(answer.session_id)
+        assert [row["model"] for row in rows] == [body["model"] for body in bodies]
+        assert all(row["state"] in {"completed", "error"} for row in rows)
+        assert all((row["team_name"], row["email"]) == ("Acme", "alice@acme.example") for row in rows)
+        return Conversation(answer, bodies, rows)
+
+    return run
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What the client printed, what reached the upstream, and what was recorded."""
+
+    answer: Answer
+    bodies: list[dict[str, Any]]
+    rows: Rows
+
+    @property
+    def text(self) -> str:
+        assert not self.answer.is_error, self.answer.text
+        return self.answer.text
+
+    @property
+    def outcomes(self) -> list[tuple[str, int]]:
+        return [(row["state"], row["status"]) for row in self.rows]
+
+
+Talk = Callable[..., Conversation]
 
 
 def charged(simulator: SimulatorProcess, session_id: str) -> int:
@@ -26,67 +61,67 @@ def charged(simulator: SimulatorProcess, session_id: str) -> int:
     return int(sum(Decimal(row["cost"]) for row in rows) * 10**12)
 
 
-def test_a_plain_answer(claude: Claude, server: ServerProcess, upstream_requests: Bodies) -> None:
-    answer = claude("[[say good morning]]")
-    assert (answer.exit_code, answer.is_error, answer.text) == (0, False, "good morning")
-    (body,) = upstream_requests(answer.session_id)
-    assert body["model"] == "openai/gpt-5"
+def test_a_plain_answer(talk: Talk) -> None:
+    talked = talk("[[say good morning]]")
+    assert (talked.answer.exit_code, talked.text) == (0, "good morning")
+    (body,), (row,) = talked.bodies, talked.rows
     assert body["messages"][0]["role"] == "system"
     assert "x-anthropic-billing-header" not in str(body["messages"])
-    (row,) = server.records(session_id=answer.session_id)
-    assert (row["state"], row["status"], row["stop_reason"], bool(row["streamed"])) == (
-        "completed",
-        200,
-        "end_turn",
-        True,
-    )
-    assert (row["team_name"], row["email"], row["model"]) == ("Acme", "alice@acme.example", "openai/gpt-5")
+    assert (row["status"], row["stop_reason"], bool(row["streamed"])) == (200, "end_turn", True)
     assert row["requested_model"].startswith("claude-")
 
 
-def test_a_bash_tool_makes_a_round_trip(
-    claude: Claude, server: ServerProcess, simulator: SimulatorProcess, upstream_requests: Bodies
-) -> None:
-    answer = claude("[[bash_echo]]")
-    assert (answer.is_error, answer.text) == (False, "The command printed: hello-from-bash")
-    first, second = upstream_requests(answer.session_id)
+def test_a_bash_tool_makes_a_round_trip(talk: Talk, simulator: SimulatorProcess) -> None:
+    talked = talk("[[bash_echo]]")
+    assert talked.text == "The command printed: hello-from-bash"
+    first, second = talked.bodies
     assert {tool["function"]["name"] for tool in first["tools"]} >= {"Bash", "Read"}
     assistant, tool = (message for message in second["messages"] if message["role"] in {"assistant", "tool"})
     assert tool["tool_call_id"] == assistant["tool_calls"][0]["id"]
     assert "hello-from-bash" in tool["content"]
-    rows = server.records(session_id=answer.session_id)
-    assert [row["stop_reason"] for row in rows] == ["tool_use", "end_turn"]
-    assert rows[1]["cache_read_tokens"] > 0
-    assert all(row["cost_source"] == "upstream" for row in rows)
-    assert cost_of(rows) == charged(simulator, answer.session_id) > 0
+    assert [row["stop_reason"] for row in talked.rows] == ["tool_use", "end_turn"]
+    assert talked.rows[1]["cache_read_tokens"] > 0
+    assert all(row["cost_source"] == "upstream" for row in talked.rows)
+    assert sum(row["cost"] for row in talked.rows) == charged(simulator, talked.answer.session_id) > 0
 
 
-def test_two_tools_run_from_one_answer(claude: Claude) -> None:
-    assert claude("[[two_tools]]").text.startswith("Both commands are done")
+def test_two_tools_run_from_one_answer(talk: Talk) -> None:
+    talked = talk("[[two_tools]]")
+    assert talked.text.startswith("Both commands are done")
+    results = [message for message in talked.bodies[-1]["messages"] if message["role"] == "tool"]
+    assert len(results) == len({result["tool_call_id"] for result in results}) == 2
+    assert talked.outcomes == [("completed", 200)] * 2
 
 
-@pytest.mark.parametrize(("name", "content", "seen"), [("red.png", png(), "1 images"), ("page.pdf", pdf(), "1 files")])
-def test_an_image_and_a_pdf_are_read(claude: Claude, tmp_path: Path, name: str, content: bytes, seen: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "content", "seen", "kind"),
+    [("red.png", png(), "1 images", "image_url"), ("page.pdf", pdf(), "1 files", "file")],
+)
+def test_an_image_and_a_pdf_are_read(
+    talk: Talk, tmp_path: Path, name: str, content: bytes, seen: str, kind: str
+) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    answer = claude(f"[[read {path}]]", "--add-dir", str(tmp_path))
-    assert not answer.is_error
-    assert seen in answer.text
+    talked = talk(f"[[read {path}]]", "--add-dir", str(tmp_path))
+    assert seen in talked.text
+    parts = [part for message in talked.bodies[-1]["messages"] for part in message["content"] or ""]
+    assert [part["type"] for part in parts if isinstance(part, dict)].count(kind) == 1
+    assert talked.outcomes == [("completed", 200)] * 2
 
 
-def test_a_web_search_brings_back_its_sources(claude: Claude, server: ServerProcess) -> None:
-    answer = claude("[[web_search]]")
-    assert not answer.is_error
-    assert "https://example.com/simulated" in answer.text
-    assert sum(row["web_searches"] for row in server.records(session_id=answer.session_id)) == 1
+def test_a_web_search_brings_back_its_sources(talk: Talk) -> None:
+    talked = talk("[[web_search]]")
+    assert "https://example.com/simulated" in talked.text
+    assert [body["plugins"] for body in talked.bodies if "plugins" in body] == [[{"id": "web"}]]
+    assert sum(row["web_searches"] for row in talked.rows) == 1
 
 
-def test_a_subagent_is_recorded_under_its_session(claude: Claude, server: ServerProcess) -> None:
-    answer = claude("[[subagent]]")
-    assert not answer.is_error
-    rows = server.records(session_id=answer.session_id)
-    assert [row for row in rows if row["agent_id"]], "no record names its agent"
-    assert [row for row in rows if not row["agent_id"]]
+def test_a_subagent_is_recorded_under_its_session(talk: Talk) -> None:
+    talked = talk("[[subagent]]")
+    assert talked.text
+    by_agent = {bool(row["agent_id"]): row for row in talked.rows}
+    assert by_agent.keys() == {True, False}
+    assert len(talked.bodies) >= 3
 
 
 @pytest.mark.parametrize(
@@ -104,63 +139,60 @@ def test_a_subagent_is_recorded_under_its_session(claude: Claude, server: Server
         "qwen/qwen3-coder",
     ],
 )
-def test_every_family_thinks_and_uses_tools(claude: Claude, server: ServerProcess, model: str) -> None:
+def test_every_family_thinks_and_uses_tools(talk: Talk, model: str) -> None:
     """The simulator refuses what each provider refuses: schemas, ids, altered or missing reasoning."""
-    answer = claude("[[reasoning_tool]]", "--model", model)
-    assert (answer.is_error, answer.text) == (False, "After thinking, the command printed: hello-from-bash")
-    assert {row["model"] for row in server.records(session_id=answer.session_id)} == {model}
+    talked = talk("[[reasoning_tool]]", "--model", model)
+    assert talked.text == "After thinking, the command printed: hello-from-bash"
+    assert {body["model"] for body in talked.bodies} == {model}
+    assert talked.outcomes == [("completed", 200)] * 2
 
 
-def test_a_bearer_token_works_like_a_key(claude: Claude, server: ServerProcess) -> None:
-    assert claude("[[say token]]", ANTHROPIC_AUTH_TOKEN=server.api_key).text == "token"
+def test_a_bearer_token_works_like_a_key(talk: Talk, server: ServerProcess) -> None:
+    talked = talk("[[say token]]", ANTHROPIC_AUTH_TOKEN=server.api_key)
+    assert talked.text == "token"
+    assert talked.outcomes == [("completed", 200)]
 
 
-def test_a_revoked_key_is_refused(claude: Claude, server: ServerProcess) -> None:
+def test_a_revoked_key_is_refused(talk: Talk, server: ServerProcess) -> None:
     key = server.new_key()
-    assert claude("[[say hello]]", ANTHROPIC_API_KEY=key).text == "hello"
+    assert talk("[[say hello]]", ANTHROPIC_API_KEY=key).text == "hello"
     server.manage("revokekey", key)
-    answer = _eventually_refused(claude, key)
-    assert answer.result["api_error_status"] == 401
-
-
-def _eventually_refused(claude: Claude, key: str) -> Answer:
-    """A change made by another process is in force within seconds."""
-    for _ in range(5):
-        answer = claude("[[say hello]]", ANTHROPIC_API_KEY=key)
-        if answer.is_error:
+    for _ in range(5):  # a change made by another process is in force within seconds
+        talked = talk("[[say hello]]", ANTHROPIC_API_KEY=key)
+        if talked.answer.is_error:
             break
-    return answer
+    assert talked.answer.result["api_error_status"] == 401
+    assert (talked.bodies, talked.rows) == ([], []), "what is refused at the door goes nowhere"
 
 
-def test_an_unknown_model_is_named_with_the_nearest_ones(claude: Claude) -> None:
-    answer = claude("[[text]]", "--model", "gpt-five")
-    assert answer.is_error
-    assert "gpt-five" in answer.text
+def test_an_unknown_model_is_named_with_the_nearest_ones(talk: Talk, server: ServerProcess) -> None:
+    talked = talk("[[text]]", "--model", "openai/gpt-five")
+    assert talked.answer.is_error
+    assert (talked.bodies, talked.rows) == ([], [])
+    told = [line for line in server.log().splitlines() if "openai/gpt-five" in line]
+    assert "The nearest names are: openai/gpt-5" in told[-1]
 
 
-def test_an_upstream_429_is_retried_by_the_client(claude: Claude, server: ServerProcess) -> None:
-    answer = claude("[[rate_limited_once#e2e]]")
-    assert not answer.is_error
-    rows = server.records(session_id=answer.session_id)
-    assert [(row["state"], row["status"]) for row in rows] == [("error", 429), ("completed", 200)]
-    assert rows[0]["error_type"] == "rate_limit_error"
+def test_an_upstream_429_is_retried_by_the_client(talk: Talk) -> None:
+    talked = talk("[[rate_limited_once#e2e]]")
+    assert talked.text == "Hello from the simulator."
+    assert talked.outcomes == [("error", 429), ("completed", 200)]
+    assert talked.rows[0]["error_type"] == "rate_limit_error"
 
 
-def test_an_error_in_mid_stream_reaches_the_client(
-    claude: Claude, server: ServerProcess, simulator: SimulatorProcess
-) -> None:
+def test_an_error_in_mid_stream_reaches_the_client(talk: Talk, simulator: SimulatorProcess) -> None:
     broken = [{"text": "half an ans", "pieces": 3}, {"error": {"code": 502, "message": "Provider disconnected"}}]
     simulator.register({"name": "breaks_once", "turns": [{"attempts": [broken, [{"text": "whole"}]]}]})
-    answer = claude("[[breaks_once#e2e]]")
-    rows = server.records(session_id=answer.session_id)
-    assert (rows[0]["state"], rows[0]["error_message"]) == ("error", "Provider disconnected")
-    assert (answer.is_error, answer.text) == (False, "whole"), "the client did not notice that the answer broke"
-    assert rows[-1]["state"] == "completed"
+    talked = talk("[[breaks_once#e2e]]")
+    assert talked.text == "whole", "the client did not notice that the answer broke"
+    assert talked.outcomes == [("error", 502), ("completed", 200)]
+    assert talked.rows[0]["error_message"] == "Provider disconnected"
 
 
-def test_a_prompt_that_is_too_long_is_told_in_the_words_the_client_knows(claude: Claude) -> None:
-    answer = claude("[[context_overflow]]")
-    assert "Prompt is too long" in answer.text
+def test_a_prompt_that_is_too_long_is_told_in_the_words_the_client_knows(talk: Talk) -> None:
+    talked = talk("[[context_overflow]]")
+    assert "Prompt is too long" in talked.answer.text
+    assert set(talked.outcomes) == {("error", 400)}
 
 
 def test_a_session_in_a_terminal_gets_its_title(server: ServerProcess, simulator: SimulatorProcess) -> None:
@@ -175,3 +207,6 @@ def test_a_session_in_a_terminal_gets_its_title(server: ServerProcess, simulator
     assert titles, "the client asked for no title"
     assert {request["status"] for request in titles} == {200}
     assert titles[0]["body"]["response_format"]["json_schema"]["schema"]["required"] == ["title"]
+    rows = server.records(session_id=titles[0]["body"]["session_id"])
+    assert [(row["state"], row["status"]) for row in rows] == [("completed", 200)] * len(rows)
+    assert len(rows) >= 2
