@@ -71,7 +71,7 @@ async def authenticate(headers: Iterable[tuple[bytes, bytes]]) -> Caller:
     """
     text, prefix = _credential(headers)
     digest = keys.digest(text)
-    caller = _known.get(digest) or await _look_up(prefix, digest)
+    caller = _cached(digest) or await _look_up(prefix, digest)
     if caller.expires_at is not None and caller.expires_at <= timezone.now():
         raise AuthenticationFailed
     if not caller.team_is_active:
@@ -92,6 +92,13 @@ def _credential(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
         if prefix is not None:
             return found[name], prefix
     raise AuthenticationFailed
+
+
+def _cached(digest: str) -> Caller | None:
+    try:
+        return _known[digest]
+    except KeyError:  # also when another thread empties the cache at this moment
+        return None
 
 
 async def _look_up(prefix: str, digest: str) -> Caller:

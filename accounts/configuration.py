@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from django.db import DatabaseError, InterfaceError, models, transaction
 from django.db.models import F
 
-from accounts.database import query
+from accounts.database import background
 
 logger = logging.getLogger("bridge.configuration")
 POLL_SECONDS = 1.0
@@ -62,11 +62,11 @@ async def watch() -> None:
     known: int | None = None
     while True:
         try:
-            number = await query(current_version)
+            number = await background(current_version)
         except (DatabaseError, InterfaceError):
             logger.warning("Configuration: the database does not answer; what is cached stays in force")
         else:
-            if known is not None and number != known:
+            if number != known:  # also the first time: something may have been cached before
                 forget_caches()
             known = number
         await asyncio.sleep(POLL_SECONDS)

@@ -1,7 +1,7 @@
 """Owns the calls to OpenRouter that are not inference."""
 
+import http.client
 import ssl
-import urllib.error
 import urllib.request
 from typing import Any
 
@@ -30,7 +30,7 @@ def _get(path: str) -> dict[str, Any]:
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS, context=context) as answer:  # noqa: S310  # settings admit http(s) only
             parsed = orjson.loads(answer.read())
-    except (urllib.error.URLError, OSError, orjson.JSONDecodeError) as error:
+    except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
         raise OpenRouterRefused(f"{url} could not be read: {error}.") from error
     if not isinstance(parsed, dict) or "data" not in parsed:
         raise OpenRouterRefused(f"{url} did not answer as documented.")

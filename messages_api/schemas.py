@@ -7,7 +7,6 @@ which go through unread. Sources: the anthropic SDK's `MessageCreateParams` and 
 
 import logging
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -253,6 +252,8 @@ REFUSED = {
     "route": "the route is decided by the server's administrators",
 }
 
+MOST_OTHER_FIELDS = 64
+LONGEST_MODEL_NAME = 200
 _TYPES = msgspec.structs.fields(MessagesRequest)
 _DECODERS = {field.name: msgspec.json.Decoder(field.type) for field in _TYPES}
 _TOP_LEVEL = msgspec.json.Decoder(dict[str, Raw])
@@ -275,13 +276,18 @@ def parse_count_request(body: bytes) -> MessagesRequest:
 
 def _parse(body: bytes) -> MessagesRequest:
     raw = _decode("", _TOP_LEVEL.decode, body)
-    for name in raw.keys() - FORWARDED:
+    others = raw.keys() - FORWARDED
+    if len(others) > MOST_OTHER_FIELDS:
+        raise InvalidRequest(f"body: has {len(others)} fields that are not known here")
+    for name in others:
         _judge_unknown(name)
     values = {name: _decode(name, _DECODERS[name].decode, raw[name]) for name in FORWARDED & raw.keys()}
     for name in ("model", "messages"):
         if name not in values:
             raise InvalidRequest(f"{name}: Field required")
     request = MessagesRequest(**values)
+    if len(request.model) > LONGEST_MODEL_NAME:
+        raise InvalidRequest(f"model: longer than {LONGEST_MODEL_NAME} characters")
     if not request.messages:
         raise InvalidRequest("messages: at least one message is required")
     if isinstance(request.thread, ThreadContinue):
@@ -296,9 +302,15 @@ def _judge_unknown(name: str) -> None:
     _log_dropped(name[:100])
 
 
-@lru_cache(maxsize=256)
+_said: set[str] = set()
+MOST_SAID = 256
+
+
 def _log_dropped(name: str) -> None:
-    """Said once per process: a client sends the same fields with every request."""
+    """Said once per process: a client sends the same fields with every request. Nobody can fill the log with names."""
+    if name in _said or len(_said) >= MOST_SAID:
+        return
+    _said.add(name)
     level, why = (
         (logging.INFO, "has no equivalent upstream") if name in DROPPED else (logging.WARNING, "is not known here")
     )

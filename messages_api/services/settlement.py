@@ -49,7 +49,7 @@ class Settlement:
 
     def end(self, error: BaseException | None = None) -> None:
         """Settle: completed without an error, aborted when the client has gone, else with the error it is told."""
-        if self.entry.settled_at is not None:
+        if self.entry.request_id not in self._ledger.in_flight:
             return
         outcome = _outcome(error)
         self._ledger.settle(self.entry, outcome)

@@ -8,17 +8,17 @@ run out belongs to a dead process and is marked lost, until its settled line tur
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from django.db import DatabaseError, DataError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.db.models import Q
 
 from accounts.authentication import Caller
-from accounts.database import query
+from accounts.database import background
 from usage.models import UsageRecord
 from usage.pricing import Prices, Tokens, estimate
 from usage.services.spool import Line, Spool, orphans
@@ -35,6 +35,7 @@ RENEW_SECONDS = 20.0
 BATCH_BYTES = 512 * 1024
 
 _FIELDS = {f.name: f for f in UsageRecord._meta.concrete_fields if f.name != "id"}
+_LENGTHS = {name: column.max_length for name, column in _FIELDS.items() if column.max_length}
 _TIMES = ("started_at", "settled_at", "lease_expires_at")
 _FINAL = (State.COMPLETED, State.ERROR, State.ABORTED)
 
@@ -114,10 +115,11 @@ class Ledger:
 
     def settle(self, entry: Entry, outcome: Outcome) -> None:
         """Record how `entry` ended. Only the first call for an entry counts."""
-        if self.in_flight.pop(entry.request_id, None) is None:
+        if entry.request_id not in self.in_flight:
             return
         entry.settled_at = time.time()
         line = _settled(entry, outcome, self.server)
+        del self.in_flight[entry.request_id]
         try:
             self._spool.append(line)
         except OSError as error:
@@ -127,7 +129,8 @@ class Ledger:
     # --- beside it ---
 
     def start(self) -> None:
-        self._tasks = [asyncio.create_task(job) for job in (self._sync_often(), self._ingest_often(), self._tend())]
+        jobs = ((self._sync, SYNC_SECONDS), (self.ingest, INGEST_SECONDS), (self._tend, RENEW_SECONDS))
+        self._tasks = [asyncio.create_task(_repeat(step, seconds)) for step, seconds in jobs]
 
     async def close(self) -> None:
         """Bring everything to the database and let go of the spool."""
@@ -142,7 +145,7 @@ class Ledger:
         self._write_unwritten()
         while self._spool.backlog:
             try:
-                position = await query(_ingest_batch, self._spool)
+                position = await background(_ingest_batch, self._spool)
             except (DatabaseError, InterfaceError) as error:
                 logger.warning(
                     "Ledger: the database does not take records, %d bytes wait: %s", self._spool.backlog, error
@@ -159,28 +162,27 @@ class Ledger:
         except OSError:
             return  # still full; `settle` has said so
 
-    async def _sync_often(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(SYNC_SECONDS)
-            async with self._spool_swap:
-                await loop.run_in_executor(None, self._spool.sync)
-
-    async def _ingest_often(self) -> None:
-        while True:
-            await asyncio.sleep(INGEST_SECONDS)
-            await self.ingest()
+    async def _sync(self) -> None:
+        async with self._spool_swap:
+            await asyncio.get_running_loop().run_in_executor(None, self._spool.sync)
 
     async def _tend(self) -> None:
         """Adopt the spools of dead processes, renew our leases, and mark as lost what nobody renews."""
-        while True:
-            try:
-                await query(ingest_orphans, self._folder)
-                await query(renew_leases, self.server)
-                await query(mark_lost, lease_has_expired())
-            except (DatabaseError, InterfaceError) as error:
-                logger.warning("Ledger: leases could not be tended: %s", error)
-            await asyncio.sleep(RENEW_SECONDS)
+        await background(renew_leases, self.server)
+        await background(ingest_orphans, self._folder)
+        await background(mark_lost, lease_has_expired())
+
+
+async def _repeat(step: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Do `step` again and again: what goes wrong once, whatever it is, must not end the accounting."""
+    while True:
+        try:
+            await step()
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("Ledger: the database does not answer: %s", error)
+        except Exception:
+            logger.exception("Ledger: %s failed and is tried again", step)
+        await asyncio.sleep(seconds)
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------
@@ -188,7 +190,7 @@ class Ledger:
 
 def _opened(entry: Entry, server: str) -> Line:
     caller, origin = entry.caller, entry.origin
-    return {
+    line = {
         "request_id": entry.request_id,
         "state": State.OPEN.value,
         "server": server,
@@ -208,12 +210,13 @@ def _opened(entry: Entry, server: str) -> Line:
         "provider": entry.provider,
         "streamed": entry.streamed,
     }
+    return _clipped(line)
 
 
 def _settled(entry: Entry, outcome: Outcome, server: str) -> Line:
     tokens = entry.tokens
     cost, source = entry.cost
-    return _opened(entry, server) | {
+    settled = {
         "state": outcome.state.value,
         "settled_at": entry.settled_at,
         "latency_ms": entry.latency_ms,
@@ -232,6 +235,15 @@ def _settled(entry: Entry, outcome: Outcome, server: str) -> Line:
         "error_type": outcome.error_type,
         "error_message": outcome.error_message,
     }
+    return _opened(entry, server) | _clipped(settled)
+
+
+def _clipped(line: Line) -> Line:
+    """Text cut to its column, and without NUL, which PostgreSQL refuses: a line stays far below a batch."""
+    return {
+        name: value.replace("\x00", "")[: _LENGTHS.get(name)] if isinstance(value, str) else value
+        for name, value in line.items()
+    }
 
 
 def _milliseconds(start: float, end: float) -> int:
@@ -239,15 +251,8 @@ def _milliseconds(start: float, end: float) -> int:
 
 
 def _record(line: Line) -> UsageRecord:
-    """The row of a line. Text is cut to its column and loses NUL, which PostgreSQL refuses."""
-    values = {name: _text(name, value) if isinstance(value, str) else value for name, value in line.items()}
     times = {name: datetime.fromtimestamp(line[name], UTC) for name in _TIMES if line.get(name) is not None}
-    return UsageRecord(**values | times)
-
-
-def _text(name: str, value: str) -> str:
-    limit = _FIELDS[name].max_length if name in _FIELDS else None
-    return value.replace("\x00", "")[:limit]
+    return UsageRecord(**line | times)
 
 
 # --- the database ----------------------------------------------------------------------------------------------------
@@ -257,7 +262,9 @@ def _ingest_batch(spool: Spool) -> int:
     lines, position = spool.read(BATCH_BYTES)
     try:
         write_lines(lines)
-    except DataError:
+    except (OperationalError, InterfaceError):
+        raise  # the database is away: the lines wait
+    except Exception:
         _write_one_by_one(lines, spool.path)
     return position
 
@@ -267,7 +274,9 @@ def _write_one_by_one(lines: Iterable[Line], spool: Path) -> None:
     for line in lines:
         try:
             write_lines([line])
-        except DataError as error:
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
             logger.error("Ledger: record %s is refused by the database: %s", line.get("request_id"), error)
             with spool.with_suffix(".refused").open("a") as refused:
                 refused.write(f"{line}\n")
@@ -300,6 +309,8 @@ def ingest_orphans(folder: Path) -> int:
         try:
             _ingest_whole(spool)
             mark_lost(Q(server=spool.server))
+        except OSError:
+            logger.exception("Ledger: the spool %s cannot be read", spool.path)
         finally:
             spool.close()
     return count

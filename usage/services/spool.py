@@ -83,6 +83,8 @@ class Spool:
         """Whole lines not yet ingested, up to about `limit` bytes, and the position behind them."""
         data = os.pread(self._descriptor, min(limit, self.backlog), self._ingested)
         end = data.rfind(b"\n") + 1
+        if end == 0 and limit < self.backlog:
+            return self.read(2 * limit)  # one line that is longer than the limit
         return list(_lines(data[:end])), self._ingested + end
 
     def ingested_to(self, position: int) -> None:
@@ -124,10 +126,17 @@ def orphans(folder: Path) -> Iterator[Spool]:
 def _locked_file(path: Path, content: bytes) -> int:
     """A file that nobody sees under its name before it is locked, or before its content is whole."""
     hidden = path.with_suffix(".new")
+    hidden.unlink(missing_ok=True)  # left by a process that died right here; the name is ours alone
     descriptor = os.open(hidden, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    os.write(descriptor, content)
-    hidden.replace(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.write(descriptor, content) != len(content):
+            raise OSError("the disk is full")
+        hidden.replace(path)
+    except OSError:
+        os.close(descriptor)
+        hidden.unlink(missing_ok=True)
+        raise
     return descriptor
 
 

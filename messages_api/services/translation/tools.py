@@ -4,7 +4,7 @@ Tools that the client runs become functions; `web_search` becomes OpenRouter's o
 upstream can serve is refused by name: as a bare function it would be called and never run.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -53,6 +53,7 @@ class Tools:
     original_names: dict[str, str] = field(default_factory=dict)  # only of those that were renamed
     needing_arguments: frozenset[str] = frozenset()
     web_search: WebSearch | None = None
+    size: int = 0  # of what the cache holds for it, in bytes
 
     def original(self, name: str) -> str:
         return self.original_names.get(name, name)
@@ -60,9 +61,7 @@ class Tools:
 
 NO_TOOLS = Tools()
 _decode = Decoder(list[ToolParam] | None).decode
-_cache: LRUCache[tuple[bytes, str], Tools] = LRUCache(
-    CACHE_BYTES, getsizeof=lambda tools: 2 * len(tools.functions) + 512
-)
+_cache: LRUCache[tuple[bytes, str], Tools] = LRUCache(CACHE_BYTES, getsizeof=lambda tools: tools.size)
 
 
 @cached(_cache)
@@ -73,9 +72,10 @@ def translate_tools(raw: bytes, family: str) -> Tools:
     except ValidationError as error:
         reason, _, path = str(error).partition(" - at `$")
         raise InvalidRequest(f"tools{path.rstrip('`')}: {reason}") from None
-    except (DecodeError, RecursionError) as error:
+    except (DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"tools: {error}") from None
-    return _translated(params, family)
+    tools = _translated(params, family)
+    return replace(tools, size=len(raw) + len(tools.functions) + 512)
 
 
 def _translated(params: list[ToolParam], family: str) -> Tools:
@@ -92,7 +92,11 @@ def _translated(params: list[ToolParam], family: str) -> Tools:
         if required_arguments(function["function"]["parameters"]):
             needing.add(param.name)
     names = frozenset(function["function"]["name"] for function in functions)
-    return Tools(orjson.dumps(functions) if functions else b"", names, renamed, frozenset(needing), search)
+    try:
+        sent = orjson.dumps(functions) if functions else b""
+    except TypeError as error:
+        raise InvalidRequest(f"tools: {error}") from None  # a number of more than 64 bits
+    return Tools(sent, names, renamed, frozenset(needing), search)
 
 
 def _is_web_search(param: ToolParam) -> bool:
@@ -103,7 +107,9 @@ def _function(param: ToolParam, position: int, family: str) -> dict[str, Any]:
     """A tool that the client runs, as a function."""
     path = f"tools[{position}]"
     if param.type not in {None, "custom"}:
-        raise InvalidRequest(f"{path}.type: {param.type} cannot be served by the models behind this server")
+        raise InvalidRequest(
+            f"{path}.type: {(param.type or '')[:100]} cannot be served by the models behind this server"
+        )
     if not param.name:
         raise InvalidRequest(f"{path}.name: must not be empty")
     if param.input_schema is None:

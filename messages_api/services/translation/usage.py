@@ -6,6 +6,10 @@ from messages_api.services.translation.chat import ChatUsage, CompletionDetails,
 from messages_api.services.translation.events import ServerToolUsage, Usage
 from usage.pricing import Tokens, picodollars
 
+#: Far beyond any request, and well within the columns of the database.
+DEAREST = Decimal(100_000)
+MOST_TOKENS = 10**12
+
 
 def tokens_of(usage: ChatUsage) -> Tokens:
     """The tokens of a chat completion; the prompt is split so that its three parts add up to it again."""
@@ -29,7 +33,10 @@ def charged(usage: ChatUsage) -> int | None:
     if usage.cost is None:
         return None
     byok = usage.cost_details.upstream_inference_cost if usage.is_byok and usage.cost_details else None
-    return picodollars(usage.cost + (byok or Decimal(0)))
+    parts = (usage.cost, byok or Decimal(0))
+    if not all(part.is_finite() and 0 <= part <= DEAREST for part in parts):
+        return None  # no charge that anybody would pay: the catalogue's price is the better guess
+    return picodollars(parts[0] + parts[1])
 
 
 def anthropic_usage(tokens: Tokens) -> Usage:
@@ -42,6 +49,6 @@ def anthropic_usage(tokens: Tokens) -> Usage:
     )
 
 
-def _count(value: int | None) -> int:
-    """What an upstream does not say is none; a negative count is a provider's error."""
-    return max(0, value or 0)
+def _count(value: float | None) -> int:
+    """What an upstream does not say is none; a negative or absurd count is a provider's error."""
+    return int(min(max(0, value or 0), MOST_TOKENS))

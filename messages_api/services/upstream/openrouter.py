@@ -1,6 +1,7 @@
 """Owns the direct way to OpenRouter: one HTTP session per process, our own reader, nothing between."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.request import proxy_bypass
@@ -13,12 +14,14 @@ from messages_api.errors import ApiError, TimedOut, UpstreamFailed
 from messages_api.services.translation.chat import ChatChunk, decode_chunk, tells_error
 from messages_api.services.upstream.base import ChatCall, Completion
 from messages_api.services.upstream.failures import failure, failure_in_answer
-from messages_api.services.upstream.sse_reader import SseReader
+from messages_api.services.upstream.sse_reader import LineTooLong, SseReader
 
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 280
 ERROR_BYTES = 256 * 1024
 DONE = b"[DONE]"
+#: How long the end of a connection may come after the end of its answer, for the connection to be used again.
+END_SECONDS = 0.25
 
 #: The error of an answer that is not 200, from its status, its body and its Retry-After.
 Refused = Callable[[int, bytes, str | None], ApiError]
@@ -105,14 +108,21 @@ class HttpChatStream:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.generation_id = response.headers.get("X-Generation-Id", "")
         self._response = response
+        self._is_done = False
 
     async def __aiter__(self) -> AsyncIterator[list[ChatChunk]]:
         reader = SseReader()
         content = self._response.content
         try:
             while received := await content.readany():
-                for chunks in _until_failure(reader.feed(received)):
+                payloads = reader.feed(received)
+                for chunks in _until_failure(payloads):
                     yield chunks
+                if DONE in payloads:
+                    self._is_done = True
+                    return
+        except LineTooLong as error:
+            raise UpstreamFailed(str(error)) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise unreachable(error) from error
         for chunks in _until_failure(reader.finish()):
@@ -120,6 +130,9 @@ class HttpChatStream:
 
     async def close(self) -> None:
         """Close the connection unless the answer was read to its end: that is what stops the provider's work."""
+        if self._is_done and not self._response.content.at_eof():
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                await asyncio.wait_for(self._response.content.readany(), END_SECONDS)
         if self._response.content.at_eof():
             self._response.release()
         else:
@@ -162,9 +175,11 @@ def _chunk(payload: bytes) -> ChatChunk:
 async def refusal(response: aiohttp.ClientResponse, refused: Refused = failure) -> ApiError:
     """The error of a response that is not 200; the connection is given back or closed."""
     try:
-        body = await response.content.read(ERROR_BYTES)
-    except (aiohttp.ClientError, TimeoutError):
         body = b""
+        while len(body) < ERROR_BYTES and (piece := await response.content.readany()):
+            body += piece
+    except (aiohttp.ClientError, TimeoutError):
+        pass  # what has come of it may say enough
     finally:
         response.close()
     return refused(response.status, body, response.headers.get("Retry-After"))

@@ -1,5 +1,11 @@
 """Owns the step from bytes to the payloads of server-sent events, wherever the bytes are cut."""
 
+LONGEST_LINE = 16 * 1024 * 1024
+
+
+class LineTooLong(ValueError):
+    """An upstream sent a line that does not end."""
+
 
 class SseReader:
     """`feed` bytes as they arrive; each payload of a `data:` line comes out once its event is complete.
@@ -14,6 +20,8 @@ class SseReader:
 
     def feed(self, received: bytes) -> list[bytes]:
         *lines, self._rest = (self._rest + received).split(b"\n")
+        if len(self._rest) > LONGEST_LINE:
+            raise LineTooLong(f"The upstream sent a line of more than {LONGEST_LINE} bytes.")
         payloads: list[bytes] = []
         for line in lines:
             text = line.removesuffix(b"\r")
