@@ -7,6 +7,7 @@ Channels does: it starts and ends the gateway (HTTP session, ledger).
 import gc
 import logging
 import os
+from collections.abc import Iterable
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bridge_project.settings")
@@ -21,6 +22,7 @@ from messages_api.services.gateway import running_gateway, stop_gateway  # noqa:
 
 logger = logging.getLogger("bridge")
 _api = ApiLane()
+LARGEST_FORM = 3 * 1024 * 1024
 #: Load balancers ask these by IP address, which Django's ALLOWED_HOSTS would refuse.
 PROBES = frozenset({"/healthz", "/readyz"})
 
@@ -29,8 +31,23 @@ async def http(scope: Any, receive: Any, send: Any) -> None:
     path = scope["path"]
     if path in PROBES:
         scope = {**scope, "headers": [(b"host", b"localhost")]}
-    lane = _api if path.startswith("/v1/") or path == "/v1" else _django
-    await lane(scope, receive, send)
+    if path.startswith("/v1/") or path == "/v1":
+        await _api(scope, receive, send)
+    elif status := _refused_body(scope["headers"]):
+        await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+    else:
+        await _django(scope, receive, send)
+
+
+def _refused_body(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """The status for a body that no form of ours sends: Django would write it to the disk before any view sees it."""
+    for name, value in headers:
+        if name == b"transfer-encoding":
+            return 411
+        if name == b"content-length" and (not value.isdigit() or int(value) > LARGEST_FORM):
+            return 413
+    return None
 
 
 async def lifespan(scope: Any, receive: Any, send: Any) -> None:

@@ -142,12 +142,14 @@ async def _respond(response: HttpResponseBase, request_id: str, send: Any) -> No
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
     headers.append((b"request-id", request_id.encode()))
     if isinstance(response, EventStreamResponse):
-        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+
+        async def start() -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
 
         async def write(data: bytes) -> None:
             await send({"type": "http.response.body", "body": data, "more_body": True})
 
-        await response.stream.relay(write)
+        await response.stream.relay(write, start)
         await send({"type": "http.response.body", "body": b""})
         return
     content: bytes = getattr(response, "content", b"")

@@ -9,6 +9,9 @@ from pythonjsonlogger.orjson import OrjsonFormatter
 
 from accounts.redaction import redact
 
+#: A line break in a path or a model's name must not look like a line of ours.
+VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(32), 127, 0x85, 0x2028, 0x2029)}
+
 
 class RedactSecrets(logging.Filter):
     """Replaces whatever looks like a key in the message, its arguments, its extras and its traceback."""
@@ -16,7 +19,7 @@ class RedactSecrets(logging.Filter):
     _STANDARD = frozenset(vars(logging.makeLogRecord({})))
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redact(record.getMessage()), None
+        record.msg, record.args = redact(record.getMessage().translate(VISIBLE)), None
         if record.exc_info and not record.exc_text:
             record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
         record.exc_info = None

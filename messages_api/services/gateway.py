@@ -65,7 +65,8 @@ class Gateway:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
         context = ssl.create_default_context(cafile=settings.SSL_CERT_FILE or None)
         connector = aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=60)
-        session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=True)
+        # No cookies: one team's calls must not carry what another's were given.
+        session = aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
         gateway = cls(session, Ledger(settings.SPOOL_DIR))
         gateway.ledger.start()
         gateway._tasks = [asyncio.create_task(configuration.watch()), asyncio.create_task(gateway._tick())]

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 from django.conf import settings
@@ -132,9 +133,7 @@ def _translator(
 async def _begin(
     gateway: Gateway, upstream: ChatUpstream, call: ChatCall, translator: StreamTranslator, settlement: Settlement
 ) -> MessageStream:
-    arriving = await upstream.stream(call)
-    settlement.entry.generation_id = arriving.generation_id
-    stream = MessageStream(arriving, translator, settlement, gateway.streams)
+    stream = MessageStream(partial(upstream.stream, call), translator, settlement, gateway.streams)
     await stream.begin()
     return stream
 

@@ -5,6 +5,7 @@ A name resolves in this order: the team's alias, everyone's alias, an exact id o
 process, read again only after the configuration has changed.
 """
 
+import asyncio
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -169,6 +170,7 @@ def _unknown(requested: str, names: Iterable[str]) -> str:
 # --- the snapshot ----------------------------------------------------------------------------------------------------
 
 _directory: Directory | None = None
+_loading: asyncio.Task[Directory] | None = None
 
 
 def _forget_directory() -> None:
@@ -180,11 +182,18 @@ configuration.on_change(_forget_directory)
 
 
 async def current_directory() -> Directory:
-    """The snapshot of this process; read from the database only after a change."""
-    global _directory  # noqa: PLW0603  # one snapshot per process
+    """The snapshot of this process; read from the database only after a change, and then once for all who wait."""
+    global _loading  # noqa: PLW0603  # one snapshot per process
     known = _directory
     if known is not None:
         return known
+    if _loading is None or _loading.done() or _loading.get_loop() is not asyncio.get_running_loop():
+        _loading = asyncio.create_task(_load_directory())
+    return await asyncio.shield(_loading)
+
+
+async def _load_directory() -> Directory:
+    global _directory  # noqa: PLW0603  # one snapshot per process
     version = configuration.seen_changes()
     directory = await query(load_directory)
     if configuration.seen_changes() == version:  # else what was just read may be stale already

@@ -6,7 +6,8 @@ import time
 
 from messages_api import errors
 from messages_api.errors import ApiError
-from messages_api.services.translation.stream import AnswerError, StreamTranslator
+from messages_api.services.translation.chat import AnswerError
+from messages_api.services.translation.stream import StreamTranslator
 from messages_api.services.translation.usage import charged, tokens_of
 from usage.pricing import usd
 from usage.services.ledger import Entry, Ledger, Outcome, State

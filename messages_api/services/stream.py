@@ -12,6 +12,7 @@ from messages_api.services.translation.stream import StreamTranslator
 from messages_api.services.upstream.base import ChatStream
 
 Write = Callable[[bytes], Awaitable[None]]
+Open = Callable[[], Awaitable[ChatStream]]
 
 #: Until something is said, or this long, nothing is sent: a failure keeps a status of its own.
 PATIENCE_SECONDS = 10.0
@@ -25,13 +26,14 @@ class MessageStream:
 
     def __init__(
         self,
-        upstream: ChatStream,
+        open_upstream: Open,
         translator: StreamTranslator,
         settlement: Settlement,
         live: "set[MessageStream]",
     ) -> None:
         self._live = live
-        self._upstream = upstream
+        self._open = open_upstream
+        self._upstream: ChatStream | None = None
         self._translator = translator
         self._settlement = settlement
         self._answer = self._translated()
@@ -44,7 +46,7 @@ class MessageStream:
         self._ping: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
-        """Wait for the first event, but not for ever. Whatever it raises, it has closed the upstream."""
+        """Ask, and wait for the first event, but not for ever. Whatever it raises, it has closed the upstream."""
         self._live.add(self)
         self._first = asyncio.create_task(self._next())
         try:
@@ -56,21 +58,25 @@ class MessageStream:
             await self._close()
             raise
 
-    async def relay(self, write: Write) -> None:
-        """Write the answer until it ends, and settle it. Once begun, an error becomes `event: error`.
+    async def relay(self, write: Write, start: Callable[[], Awaitable[None]]) -> None:
+        """Write the answer, behind what `start` writes, until it ends, and settle it.
 
-        Raises CancelledError when the client has gone, ClientStalled when it has stopped reading.
+        Once begun, an error becomes `event: error`. Raises CancelledError when the client has gone, ClientStalled when
+        it has stopped reading.
         """
-        self._write, self._relaying = write, asyncio.current_task()
+        self._relaying = asyncio.current_task()
         error: BaseException | None = None
         try:
+            await start()
+            self._write = write
             await self._relay_all()
         except BaseException as raised:
             error = self._reason(raised)
         self._write = None
-        self._settlement.note_answer(self._translator)
-        self._settlement.end(error)
-        await self._close()
+        try:
+            self._settle(error)
+        finally:
+            await self._close()
         if isinstance(error, asyncio.CancelledError | ClientStalled):
             raise error
         if error is not None:
@@ -93,8 +99,16 @@ class MessageStream:
         elif now - self._last_write > PING_SECONDS:
             self._ping = asyncio.create_task(self._send(PING))
 
+    def _settle(self, error: BaseException | None) -> None:
+        try:
+            self._settlement.note_answer(self._translator)
+        finally:
+            self._settlement.end(error)
+
     async def _translated(self) -> AsyncIterator[bytes]:
         """The whole answer as bytes, a piece for each read that says something."""
+        self._upstream = await self._open()
+        self._settlement.entry.generation_id = self._upstream.generation_id
         async for chunks in self._upstream:
             events = [event for chunk in chunks for event in self._translator.feed(chunk)]
             if events:
@@ -137,4 +151,5 @@ class MessageStream:
                 task.cancel()
                 with contextlib.suppress(BaseException):
                     await task
-        await self._upstream.close()
+        if self._upstream is not None:
+            await self._upstream.close()

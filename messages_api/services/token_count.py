@@ -24,6 +24,7 @@ IMAGE_TOKENS = 1_600  # Anthropic's figure for an image of the largest size that
 BYTES_PER_DOCUMENT_TOKEN = 24  # a page of PDF is some 50 KB and 2,000 tokens
 MESSAGE_TOKENS = 4
 SAFETY = 1.05
+PIECE_LENGTH = 50_000
 SEARCH_WORDS_LENGTH = 400
 
 _pool = ThreadPoolExecutor(2, thread_name_prefix="tokens")
@@ -53,7 +54,14 @@ def _count(request: MessagesRequest) -> int:
     contents = contents_of(request)
     texts = [text if isinstance(text, str) else text.decode(errors="replace") for text in contents.texts]
     encode = _tokenizer().encode_ordinary
-    return math.ceil(sum(len(encode(text)) for text in texts) * SAFETY) + _overhead(contents)
+    return math.ceil(sum(len(encode(piece)) for text in texts for piece in _pieces_of(text)) * SAFETY) + _overhead(
+        contents
+    )
+
+
+def _pieces_of(text: str) -> Iterator[str]:
+    """Pieces that the tokenizer can take: it panics at a million spaces in a row."""
+    return (text[start : start + PIECE_LENGTH] for start in range(0, len(text), PIECE_LENGTH))
 
 
 def _overhead(contents: Contents) -> int:

@@ -27,10 +27,10 @@ from messages_api.errors import (
 from messages_api.schemas import parse_request
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.routing import ProviderAccess, Target
-from messages_api.services.translation.chat import ChatChunk, ChatUsage
+from messages_api.services.translation.chat import AnswerError, ChatChunk, ChatUsage
 from messages_api.services.translation.request import translate_request
 from messages_api.services.translation.response import fold, message_of
-from messages_api.services.translation.stream import AnswerError, StreamTranslator
+from messages_api.services.translation.stream import StreamTranslator
 from messages_api.services.translation.usage import charged, tokens_of
 from messages_api.services.upstream.base import ChatCall, ChatStream, ChatUpstream
 from messages_api.services.upstream.litellm import LiteLlmUpstream

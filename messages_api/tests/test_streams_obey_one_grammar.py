@@ -14,10 +14,10 @@ from messages_api.errors import UpstreamFailed
 from messages_api.schemas import parse_request
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.sse import encode, encode_error
-from messages_api.services.translation.chat import decode_chunk
+from messages_api.services.translation.chat import AnswerError, decode_chunk
 from messages_api.services.translation.request import translate_request
 from messages_api.services.translation.response import message_of
-from messages_api.services.translation.stream import AnswerError, StreamTranslator
+from messages_api.services.translation.stream import StreamTranslator
 from messages_api.services.translation.tools import NO_TOOLS, Tools, translate_tools
 from messages_api.tests.stream_grammar import Event, check_grammar, events_of, message_added_up
 

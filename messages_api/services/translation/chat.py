@@ -14,6 +14,16 @@ ReasoningDetail = dict[str, Any]
 NO_ERROR = Raw()
 
 
+class AnswerError(Exception):
+    """What the model answered cannot be told as a Messages answer. The message is for the client."""
+
+
+class ContentPart(Struct, gc=False):
+    """A part of a message whose content is a list; Mistral's models send their thoughts like that."""
+
+    text: str | None = None
+
+
 class FunctionPiece(Struct, gc=False):
     name: str | None = None
     arguments: str | None = None
@@ -40,7 +50,7 @@ class Annotation(Struct, gc=False):
 class Delta(Struct, gc=False):
     """A piece of the assistant's message; in an answer that is not streamed, all of it."""
 
-    content: str | None = None
+    content: str | list[ContentPart] | None = None
     refusal: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
@@ -77,8 +87,8 @@ class ServerToolDetails(Struct, gc=False):
 class ChatUsage(Struct, gc=False):
     """`prompt_tokens` includes what was read from or written to a cache; `cost` is in USD, exact as sent."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: float | None = None
+    completion_tokens: float | None = None
     cost: Decimal | None = None
     is_byok: bool | None = None
     cost_details: CostDetails | None = None
@@ -90,8 +100,6 @@ class ChatUsage(Struct, gc=False):
 class ChatChunk(Struct, gc=False):
     """One event of a stream, or a whole answer."""
 
-    id: str | None = None
-    model: str | None = None
     provider: str | None = None
     choices: list[Choice] | None = None
     usage: ChatUsage | None = None
@@ -101,6 +109,13 @@ class ChatChunk(Struct, gc=False):
 def tells_error(part: Choice | ChatChunk) -> bool:
     """Whether an error is told in place of, or in the middle of, an answer. Some providers write `error: null`."""
     return part.error is not NO_ERROR and bytes(part.error) != b"null"
+
+
+def text_of_content(content: str | list[ContentPart] | None) -> str:
+    """What a message says, whether its content is a text or a list of parts."""
+    if isinstance(content, list):
+        return "".join(part.text or "" for part in content)
+    return content or ""
 
 
 decode_chunk = Decoder(ChatChunk).decode

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from messages_api.schemas import AssistantBlock, RedactedThinkingBlock, ThinkingBlock
-from messages_api.services.translation.chat import Delta, ReasoningDetail
+from messages_api.services.translation.chat import AnswerError, Delta, ReasoningDetail
 
 SEAL = "bridge.reasoning:"
 CLAUDE_FORMAT = "anthropic-claude-v1"
@@ -32,11 +32,21 @@ NOBODY: tuple[str, ReasoningDetail] = ("", {"type": PLAIN})
 
 def reasoning_of(delta: Delta) -> list[ReasoningDetail]:
     """The reasoning in `delta` as details. A plain string counts where no detail has the text."""
-    details = delta.reasoning_details or []
+    details = [_checked(detail) for detail in delta.reasoning_details or ()]
     plain = delta.reasoning or delta.reasoning_content
     if plain and not any(text_of(detail) for detail in details):
         return [{"type": PLAIN, "text": plain}, *details]
     return details
+
+
+def _checked(detail: ReasoningDetail) -> ReasoningDetail:
+    """`detail`, if what is read of it has the types that it should have. Raises AnswerError."""
+    texts = [detail.get(name) for name in ("id", "format", "signature", "text", "summary", "data")]
+    if not isinstance(detail.get("type"), str) or not all(text is None or isinstance(text, str) for text in texts):
+        raise AnswerError("The upstream sent a detail of reasoning that is malformed.")
+    if detail["type"] == "reasoning.encrypted" and not detail.get("data"):
+        raise AnswerError("The upstream sent encrypted reasoning without its data.")
+    return detail
 
 
 def text_of(detail: ReasoningDetail) -> str:
@@ -104,7 +114,11 @@ def _claude(kind: str, position: int, **fields: str) -> ReasoningDetail:
 
 
 def _token(detail: ReasoningDetail, family: str) -> str:
-    return SEAL + base64.b64encode(orjson.dumps({"family": family, "detail": detail})).decode()
+    try:
+        held = orjson.dumps({"family": family, "detail": detail})
+    except TypeError as error:  # a number of more than 64 bits
+        raise AnswerError(f"The upstream sent a detail of reasoning that cannot be kept: {error}.") from None
+    return SEAL + base64.b64encode(held).decode()
 
 
 def _opened(token: str) -> tuple[str, ReasoningDetail] | None:

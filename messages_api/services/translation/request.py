@@ -37,7 +37,11 @@ class Translation:
     warnings: list[str] = field(default_factory=list)
 
     def encode(self) -> bytes:
-        return orjson.dumps(self.body)
+        """The bytes of the body. Raises InvalidRequest for a number that no JSON of the upstream's holds."""
+        try:
+            return orjson.dumps(self.body)
+        except TypeError as error:
+            raise InvalidRequest(f"body: {error}") from None
 
 
 def translate_request(
@@ -186,7 +190,7 @@ def _system(request: MessagesRequest, facts: ModelFacts, addendum: str) -> list[
     if addendum:
         blocks.append(schemas.TextBlock(addendum))
     if _wants_schema(request) and not _takes_schema(facts):
-        schema = _schema(request).decode()
+        schema = _schema(request).decode(errors="replace")
         blocks.append(schemas.TextBlock(f"Answer with one JSON object and nothing else. Its JSON schema: {schema}"))
     content = _text_content(blocks, facts)
     return [{"role": "system", "content": content}] if content else []
@@ -356,7 +360,7 @@ def _said(content: Iterable[schemas.AssistantBlock], facts: ModelFacts) -> Itera
             case schemas.TextBlock(text=text) if text:
                 yield _text(block, facts)
             case schemas.WebSearchToolResultBlock(content=found):
-                yield _plain(f"\n[{WEB_SEARCH} found: {bytes(found).decode()}]\n")
+                yield _plain(f"\n[{WEB_SEARCH} found: {bytes(found).decode(errors='replace')}]\n")
             case schemas.ThinkingBlock() | schemas.RedactedThinkingBlock():
                 pass  # goes back as reasoning
             case schemas.TextBlock() | schemas.ToolUseBlock() | schemas.ServerToolUseBlock():
@@ -371,7 +375,7 @@ def _joined(parts: list[Chat]) -> str | list[Chat] | None:
 
 
 def _tool_call(block: schemas.ToolUseBlock, path: str, family: str) -> Chat:
-    arguments = bytes(block.input).decode()
+    arguments = bytes(block.input).decode(errors="replace")
     if not arguments.startswith("{"):
         raise InvalidRequest(f"{path}.input: Expected `object`")
     function = {"name": acceptable_name(block.name), "arguments": arguments}

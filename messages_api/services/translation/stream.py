@@ -16,12 +16,15 @@ from messages_api.services.translation import events as out
 from messages_api.services.translation import reasoning
 from messages_api.services.translation.chat import (
     Annotation,
+    AnswerError,
     ChatChunk,
     ChatUsage,
     Choice,
     Delta,
+    FunctionPiece,
     ReasoningDetail,
     ToolCallPiece,
+    text_of_content,
 )
 from messages_api.services.translation.names import legal_id
 from messages_api.services.translation.tables import STOP_REASON
@@ -30,10 +33,6 @@ from messages_api.services.translation.usage import anthropic_usage, tokens_of
 
 Key = tuple[str, Any]
 Events = list[out.Event]
-
-
-class AnswerError(Exception):
-    """What the model answered cannot be told as a Messages answer. The message is for the client."""
 
 
 @dataclass(slots=True)
@@ -144,9 +143,10 @@ class StreamTranslator:
         for said in (delta, whole):
             calls = said.tool_calls or []
             ids = {call.id for call in calls if call.id}
+            content = text_of_content(said.content)
             details = reasoning.reasoning_of(said)
             yield from (self._reasoning_piece(detail) for detail in details if detail.get("id") not in ids)
-            yield from (Piece(("text", None), text) for text in (said.content, said.refusal) if text)
+            yield from (Piece(("text", None), text) for text in (content, said.refusal) if text)
             for position, call in enumerate(calls):
                 # A signature that belongs to a call comes right before it, as it does in a stream.
                 yield from (
@@ -156,23 +156,21 @@ class StreamTranslator:
             self._note_citations(said.annotations or ())
 
     def _reasoning_piece(self, detail: ReasoningDetail) -> Piece:
-        if not isinstance(detail.get("type"), str):
-            raise AnswerError("The upstream sent a detail of reasoning without a type.")
         if not reasoning.has_text(detail):
             return Piece(("redacted", next(self._redacted)), detail=detail)
         return Piece(("thinking", (detail["type"], detail.get("index"))), reasoning.text_of(detail), detail=detail)
 
     def _tool_piece(self, fragment: ToolCallPiece, index: int | None) -> Piece:
-        call = self._call_of(fragment.id or "", index)
-        function = fragment.function
-        if function is not None and function.name and not call.name:
-            call.name = self._tools.original(function.name)
-        return Piece(call.key, (function and function.arguments) or "", call=call)
+        function = fragment.function or FunctionPiece()
+        name = self._tools.original(function.name or "")
+        call = self._call_of(fragment.id or "", index, name)
+        call.name = call.name or name
+        return Piece(call.key, function.arguments or "", call=call)
 
-    def _call_of(self, upstream_id: str, index: int | None) -> ToolCall:
+    def _call_of(self, upstream_id: str, index: int | None, name: str) -> ToolCall:
         """The call a fragment belongs to. Some upstreams repeat the id, leave out the index, or give all index 0."""
         for call in reversed(self._calls):
-            if _is_same_call(call, upstream_id, index):
+            if _is_same_call(call, upstream_id, index) and name in {"", call.name or name}:
                 call.index = index if call.index is None else call.index
                 call.upstream_id = call.upstream_id or upstream_id
                 return call
