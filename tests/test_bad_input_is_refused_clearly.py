@@ -116,6 +116,26 @@ def test_a_body_over_the_limit_is_refused_while_it_is_read(server: ServerProcess
     assert_refused(server, reply, 413, "request_too_large")
 
 
+def test_a_body_that_no_page_sends_is_refused_before_it_is_written_anywhere(server: ServerProcess) -> None:
+    headers = {"content-length": str(200 * 1024 * 1024)}
+    assert send(server.base_url, "POST", "/api/event_logging/batch", b"{}", headers).status == 413
+    pieces = b"3\r\na=b\r\n0\r\n\r\n"
+    assert send(server.base_url, "POST", "/admin/login/", pieces, {"transfer-encoding": "chunked"}).status == 411
+
+
+def test_a_line_break_in_a_path_makes_no_line_of_its_own(server: ServerProcess) -> None:
+    reply = send(server.base_url, "GET", "/v1/x%0a12:00:00%20INFO%20forged", headers={"x-api-key": server.api_key})
+    assert reply.status == 404
+    assert not any(line.startswith("12:00:00 INFO forged") for line in server.log().splitlines())
+
+
+def test_a_million_spaces_are_counted(server: ServerProcess) -> None:
+    body = message_body(" " * 1_000_000)
+    reply = send(server.base_url, "POST", "/v1/messages/count_tokens", body, {"x-api-key": server.api_key})
+    assert reply.status == 200
+    assert reply.json["input_tokens"] > 100
+
+
 def test_a_compressed_body_is_refused(server: ServerProcess) -> None:
     headers = {"x-api-key": server.api_key, "content-encoding": "gzip"}
     assert_refused(server, send(server.base_url, "POST", "/v1/messages", b"??", headers), 415, "invalid_request_error")

@@ -223,3 +223,38 @@ def test_a_long_spool_is_compacted_and_loses_nothing(tmp_path: Path, monkeypatch
         assert Spool.adopt(spool.path) is None, "the fresh file is locked as the old one was"
     assert seen == list(range(51))
     assert spool.path.stat().st_size == 0
+
+
+def test_a_text_longer_than_a_batch_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "BATCH_BYTES", 100)
+    who = caller()
+    asked = [entry(f"req_{number}", who, requested_model="claude-" + "x" * 600_000) for number in range(3)]
+    asyncio.run(settled(tmp_path, *asked))
+    assert states() == dict.fromkeys(["req_0", "req_1", "req_2"], "completed")
+
+
+def test_a_record_that_the_database_refuses_keeps_no_other_out(tmp_path: Path) -> None:
+    who = caller()
+    absurd = entry("req_1", who)
+    absurd.tokens = Tokens(input=2**63)
+    asyncio.run(settled(tmp_path, entry("req_0", who), absurd, entry("req_2", who)))
+    assert states() == {"req_0": "completed", "req_1": "open", "req_2": "completed"}, "what was opened is still known"
+    (refused,) = tmp_path.glob("*.refused")
+    assert "req_1" in refused.read_text()
+
+
+def test_a_job_that_fails_once_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[int] = []
+
+    async def job() -> None:
+        done.append(len(done))
+        if len(done) == 1:
+            raise OverflowError("once")
+
+    async def repeated() -> None:
+        task = asyncio.create_task(ledger_module._repeat(job, 0.01))
+        await asyncio.sleep(0.1)
+        task.cancel()
+
+    asyncio.run(repeated())
+    assert len(done) > 2
