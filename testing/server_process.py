@@ -10,9 +10,11 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import orjson
@@ -37,7 +39,7 @@ class ServerProcess:
         self.folder = Path(tempfile.mkdtemp(prefix="bridge-"))
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
-        self.database_url = fresh_database(self.folder)
+        self.database_url = database_in(self.folder)
         self.log_path = self.folder / "server.log"
         self.api_key = ""
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,11 +61,21 @@ class ServerProcess:
         }
 
     def __enter__(self) -> Self:
-        self.manage("migrate", "-v", "0")
-        made = self.manage("bootstrap", "--team", "Acme", "--email", "alice@acme.example", "--json")
-        self.api_key = orjson.loads(made)["api_key"]
+        self._fill_database()
         self.start()
         return self
+
+    def _fill_database(self) -> None:
+        """Migrate and bootstrap for the first server of a run; the others get a copy."""
+        if not _filled:
+            self.manage("migrate", "-v", "0")
+            made = self.manage("bootstrap", "--team", "Acme", "--email", "alice@acme.example", "--json")
+            template = Path(tempfile.mkdtemp(prefix="bridge-template-"))
+            _filled.append(Filled(database_in(template), orjson.loads(made)["api_key"]))
+            copy_database(self.database_url, _filled[0].database_url)
+        else:
+            copy_database(_filled[0].database_url, self.database_url)
+        self.api_key = _filled[0].api_key
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.stop()
@@ -177,13 +189,42 @@ def free_port() -> int:
         return port
 
 
-def fresh_database(folder: Path) -> str:
-    """An empty database: a file, or one more on the PostgreSQL server that DATABASE_URL names."""
+@dataclass(frozen=True)
+class Filled:
+    """A database with one team, one member, and the key whose text is known."""
+
+    database_url: str
+    api_key: str
+
+
+_filled: list[Filled] = []
+
+
+def database_in(folder: Path) -> str:
+    """The address of a database to be: a file, or one more on the PostgreSQL server that DATABASE_URL names."""
     base = os.environ.get("DATABASE_URL", "")
     if not base.startswith("postgres"):
         return f"sqlite:///{folder / 'bridge.sqlite3'}"
     name = f"bridge_{uuid4().hex[:12]}"
-    with psycopg.connect(base, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+    _create_database(name)
     head, _, query = base.partition("?")
     return f"{head.rpartition('/')[0]}/{name}{'?' + query if query else ''}"
+
+
+def copy_database(source: str, target: str) -> None:
+    if source.startswith("sqlite"):
+        with sqlite3.connect(_path(source)) as original, sqlite3.connect(_path(target)) as copy:
+            original.backup(copy)
+        return
+    names = [urlsplit(url).path.removeprefix("/") for url in (source, target)]
+    _create_database(names[1], names[0])
+
+
+def _path(url: str) -> str:
+    return url.removeprefix("sqlite:///")
+
+
+def _create_database(name: str, template: str = "template1") -> None:
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")

@@ -107,7 +107,7 @@ def test_a_target_that_is_not_in_the_catalogue_is_refused_at_its_field(page: Pag
     page.fill("input[name=name]", "fast")
     page.fill("input[name=target]", "openai/gpt-five")
     page.get_by_role("button", name="Save", exact=True).click()
-    assert "openai/gpt-five is not in the catalogue. The nearest are: openai/gpt-5" in page.content()
+    page.locator("text=openai/gpt-five is not in the catalogue. The nearest are: openai/gpt-5").first.wait_for()
     assert page.url.endswith("/add/")
 
 
