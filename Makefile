@@ -38,7 +38,7 @@ proof: .venv/dev tools ## the long proofs: thousands of streams, faults, kills
 	$(BIN)/python -m pytest -m proof -p no:cacheprovider
 
 bench: .venv/dev ## server CPU per request and chunk, beside the bare bound
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH)
 
 tools: .venv/dev ## what the tests drive: Claude Code, a browser, redis-server
 	@tests/install_tools
