@@ -52,6 +52,7 @@ MESSAGES_PROVIDERS: tuple[ProviderRule, ...] = (
 
 
 def check_chat(body: Json, header_session: str | None) -> Model:
+    """wire.md 2.1."""
     rules_chat.check_fields(body)
     for shape in CHAT_SHAPES:
         shape(body)
@@ -63,6 +64,7 @@ def check_chat(body: Json, header_session: str | None) -> Model:
 
 
 def check_messages(body: Json, header_session: str | None) -> Model:
+    """wire.md 2.6."""
     rules_messages.check_fields(body)
     rules_messages.check_identity(body, header_session)
     rules_messages.check_message_shapes(body)
@@ -73,11 +75,13 @@ def check_messages(body: Json, header_session: str | None) -> Model:
 
 
 def check_chat_size(body: Json, model: Model, conversation: Conversation) -> None:
+    """wire.md 2.5, context_length_exceeded."""
     rules_provider.check_breakpoints(conversation, model)
     rules_provider.check_room(model, conversation, body.get("max_completion_tokens") or body.get("max_tokens"))
 
 
 def check_messages_size(model: Model, conversation: Conversation) -> None:
+    """wire.md 2.5, context_length_exceeded."""
     rules_provider.check_breakpoints(conversation, model)
     rules_provider.check_prompt_length(model, conversation)
 

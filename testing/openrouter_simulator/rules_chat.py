@@ -178,6 +178,7 @@ def check_messages_present(body: Json) -> None:
 
 
 def check_message_shapes(body: Json) -> None:
+    """wire.md 2.1, Messages."""
     for place, message in enumerate(body["messages"]):
         check_message(message, f"messages.{place}")
 
@@ -220,6 +221,7 @@ def check_parts(parts: list[object], role: str, path: str) -> None:
 
 
 def check_part(part: Json, kind: str, path: str) -> None:
+    """wire.md 2.1, Parts."""
     if "cache_control" in part:
         check_cache_control(part["cache_control"], f"{path}.cache_control")
     if kind == "image_url":
@@ -260,6 +262,7 @@ def check_file(file: Json, path: str) -> None:
 
 
 def check_data_url(url: str, path: str) -> str:
+    """wire.md 2.1, Parts."""
     found = DATA_URL.fullmatch(url)
     if found is None:
         raise bad_request(f"{path}: Invalid URL: expected an http(s) URL or a base64 data URL")

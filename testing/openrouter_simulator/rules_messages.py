@@ -196,7 +196,7 @@ def check_source(source: Json, kind: str, path: str) -> None:
 
 
 def check_texts(body: Json, model: Model) -> None:
-    """Known provider behaviour: no empty text, no empty message but the last."""
+    """wire.md 1.4: Known provider behaviour: no empty text, no empty message but the last."""
     last = len(body["messages"]) - 1
     for place, message in enumerate(body["messages"]):
         content = message["content"]
@@ -217,6 +217,7 @@ def texts_only(message: Json) -> JsonValue:
 
 
 def check_text_blocks(content: JsonValue, model: Model, path: str) -> None:
+    """wire.md 1.4."""
     for block in content if isinstance(content, list) else ():
         if block["type"] == "text" and not block["text"]:
             raise provider_refusal(model, f"{path}: text content blocks must be non-empty")
@@ -301,7 +302,10 @@ def check_budget(body: Json, model: Model, thinking: Json) -> None:
 
 
 def check_thinking_neighbours(body: Json, model: Model) -> None:
-    """Known provider behaviour: budgeted thinking excludes a forced tool, any thinking a temperature other than 1."""
+    """wire.md 1.2.
+
+    Known provider behaviour: budgeted thinking excludes a forced tool, any thinking a temperature other than 1.
+    """
     forced = (body.get("tool_choice") or {}).get("type") in ("any", "tool")
     if forced and body["thinking"]["type"] == "enabled":
         raise provider_refusal(model, "Thinking may not be enabled when tool_choice forces tool use.")
@@ -334,7 +338,7 @@ def check_output_config(body: Json, model: Model) -> None:
 
 
 def check_answer_schema(schema: Json, model: Model) -> None:
-    """Known provider behaviour: Claude's structured outputs take closed objects only."""
+    """wire.md 1.2, output_config: Known provider behaviour: Claude's structured outputs take closed objects only."""
     for path, inner in schemas_in(schema, "output_config.format.schema"):
         is_open = inner.get("additionalProperties") is not False
         if model.family == "anthropic" and inner.get("type") == "object" and is_open:
@@ -343,7 +347,7 @@ def check_answer_schema(schema: Json, model: Model) -> None:
 
 
 def check_limits(body: Json, model: Model) -> None:
-    """Known provider behaviour."""
+    """wire.md 1.2: Known provider behaviour."""
     if body["max_tokens"] > model.max_completion_tokens:
         raise provider_refusal(model, too_many_tokens(model, body["max_tokens"]), "max_tokens_exceeded")
     if "tools" not in model.parameters and body.get("tools"):
@@ -358,7 +362,7 @@ def blocks_of(message: Json) -> list[Json]:
 
 
 def check_adjacency(body: Json, model: Model) -> None:
-    """Known provider behaviour: the next message answers every call, before anything else."""
+    """wire.md 1.4, 2.1: Known provider behaviour: the next message answers every call, before anything else."""
     waiting: list[str] = []
     for place, message in enumerate(body["messages"]):
         blocks = blocks_of(message)
@@ -380,7 +384,7 @@ def check_adjacency(body: Json, model: Model) -> None:
 
 
 def check_results_first(blocks: list[Json], model: Model, place: int) -> None:
-    """Known provider behaviour: within the user message, results come before text."""
+    """wire.md 1.4: Known provider behaviour: within the user message, results come before text."""
     kinds = [block["type"] == "tool_result" for block in blocks]
     if any(later and not earlier for earlier, later in pairwise(kinds)):
         raise provider_refusal(
@@ -450,7 +454,7 @@ def check_lost_signature(message: Json, model: Model) -> None:
 
 
 def check_lost_thinking(body: Json, model: Model) -> None:
-    """Known provider behaviour: with budgeted thinking the last calls stand behind their thinking."""
+    """wire.md 2.1: Known provider behaviour: with budgeted thinking the last calls stand behind their thinking."""
     if model.family != "anthropic" or (body.get("thinking") or {}).get("type") != "enabled":
         return
     places = [place for place, message in enumerate(body["messages"]) if message["role"] == "assistant"]

@@ -134,7 +134,10 @@ def too_many_tokens(model: Model, wanted: int) -> str:
 
 
 def check_tool_list(body: Json, model: Model) -> None:
-    """Known provider behaviour: names are unique; OpenAI refuses an empty list and choices without tools."""
+    """wire.md 2.1.
+
+    Known provider behaviour: names are unique; OpenAI refuses an empty list and choices without tools.
+    """
     names = function_names(body)
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
@@ -159,7 +162,7 @@ def repeated_name(model: Model, name: str) -> str:
 
 
 def check_openai_tool_list(body: Json, model: Model) -> None:
-    """Known provider behaviour."""
+    """wire.md 4: Known provider behaviour."""
     tools = body.get("tools")
     if tools == []:
         raise provider_refusal(
@@ -248,7 +251,10 @@ def bad_call_id(model: Model, call_id: str, place: int) -> str | None:
 
 
 def check_call_arguments(body: Json, model: Model) -> None:
-    """Known provider behaviour: Anthropic and Google take the arguments as an object, so they must parse to one."""
+    """wire.md 2.1, Messages.
+
+    Known provider behaviour: Anthropic and Google take the arguments as an object, so they must parse to one.
+    """
     if model.family not in ("anthropic", "google"):
         return
     for place, message in enumerate(body["messages"]):
@@ -280,7 +286,7 @@ def check_tool_images(body: Json, model: Model) -> None:
 
 
 def check_anthropic_content(body: Json, model: Model) -> None:
-    """Known provider behaviour: no empty text, no empty message, no trailing blanks in a prefill."""
+    """wire.md 2.1: Known provider behaviour: no empty text, no empty message, no trailing blanks in a prefill."""
     if model.family != "anthropic":
         return
     messages = body["messages"]
@@ -325,7 +331,7 @@ def check_prefill(last: Json, model: Model) -> None:
 
 
 def check_openai_content(body: Json, model: Model) -> None:
-    """Known provider behaviour: an assistant message says or calls something."""
+    """wire.md 2.1: Known provider behaviour: an assistant message says or calls something."""
     if model.family != "openai":
         return
     for place, message in enumerate(body["messages"]):
@@ -374,7 +380,7 @@ def thinks(reasoning: Json, effort: str | None) -> bool:
 
 
 def check_forced_choice(body: Json, model: Model) -> None:
-    """Known provider behaviour."""
+    """wire.md 2.1, tool_choice: Known provider behaviour."""
     choice = body.get("tool_choice")
     if choice == "required" or isinstance(choice, dict):
         raise provider_refusal(model, "Thinking may not be enabled when tool_choice forces tool use.")
@@ -478,7 +484,7 @@ def check_room(model: Model, conversation: Conversation, max_tokens: int | None)
 
 
 def check_prompt_length(model: Model, conversation: Conversation) -> None:
-    """Known provider behaviour, in Anthropic's words: only the prompt counts there."""
+    """wire.md 2.1: Known provider behaviour, in Anthropic's words: only the prompt counts there."""
     media = IMAGE_TOKENS * conversation.images + FILE_TOKENS * conversation.files
     prompt = tokens_of(conversation.canonical) + media
     if prompt > model.context_length:

@@ -99,6 +99,7 @@ def check_schema_form(schema: JsonValue, path: str) -> None:
 
 
 def check_tool_schema(model: Model, name: str, schema: Json, place: int, strict: bool) -> None:
+    """wire.md 4."""
     match model.family:
         case "anthropic":
             check_anthropic_schema(model, schema, place)
@@ -228,7 +229,7 @@ def check_moonshot_schema(model: Model, name: str, schema: Json) -> None:
 
 
 def check_root_object(model: Model, name: str, schema: Json) -> None:
-    """Known provider behaviour: arguments are an object everywhere."""
+    """wire.md 4: Known provider behaviour: arguments are an object everywhere."""
     if schema.get("type") != "object":
         raise provider_refusal(model, f"Invalid schema for function '{name}': root type must be object")
 

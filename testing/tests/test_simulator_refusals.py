@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
+from testing.openrouter_simulator import rules, rules_chat, rules_messages, rules_provider, rules_schema
 from testing.openrouter_simulator.exact_json import Json
 from testing.openrouter_simulator.signatures import claude_signature, new_call_id
 from testing.tests.conftest import Client
@@ -570,3 +571,10 @@ async def test_unknown_keys_are_ignored_and_recorded(client: Client) -> None:
         assert response.status == 200
     (request,) = (await client.control("requests"))["requests"]
     assert request["ignored"] == ["betas", "thinking"]
+
+
+def test_every_rule_cites_its_place_in_the_wires_description() -> None:
+    modules = (rules, rules_chat, rules_messages, rules_provider, rules_schema)
+    checks = {name: check for module in modules for name, check in vars(module).items() if name.startswith("check_")}
+    assert len(checks) > 40
+    assert [name for name, check in checks.items() if "wire.md" not in (check.__doc__ or "")] == []
