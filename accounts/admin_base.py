@@ -50,6 +50,19 @@ class BridgeAdmin(ModelAdmin):
     add_fieldsets: tuple[Any, ...] = ()
 
 
+class ReadOnlyAdmin(BridgeAdmin):
+    """Rows that something else keeps: here they are only looked at."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 class RowForm(ModelForm):
     """A row in the page of another. Django leaves out the constraints that involve that other: here they count too."""
 

@@ -18,6 +18,7 @@ from accounts.admin_base import (
     KEEPS_THE_OLD_ONE,
     BridgeAdmin,
     ModelForm,
+    ReadOnlyAdmin,
     RowForm,
     SecretField,
     in_one_line,
@@ -225,7 +226,7 @@ class AuthorFilter(DropdownFilter):
 
 
 @admin.register(CatalogModel)
-class CatalogModelAdmin(BridgeAdmin):
+class CatalogModelAdmin(ReadOnlyAdmin):
     """The models there are to go to. They come from OpenRouter; nobody writes them here."""
 
     intro = "The models that aliases may lead to. manage.py sync_models brings them up to date from OpenRouter."
@@ -239,15 +240,6 @@ class CatalogModelAdmin(BridgeAdmin):
         ("Prices in USD each", {"fields": ("price_request", "price_search")}),
         ("What OpenRouter says besides", {"fields": ("supported_parameters", "reasoning", "updated_at")}),
     )
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @display(description="context", ordering="context_length")
     def context(self, model: CatalogModel) -> str:

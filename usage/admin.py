@@ -18,7 +18,7 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import display
 from unfold.utils import parse_date_str
 
-from accounts.admin_base import BridgeAdmin, in_one_line
+from accounts.admin_base import ReadOnlyAdmin, in_one_line
 from usage.display import count, dollars, duration, exact_dollars
 from usage.models import UsageRecord
 
@@ -83,12 +83,12 @@ class DateRangeFilter(RangeDateFilter):
 
 
 @admin.register(UsageRecord)
-class UsageRecordAdmin(BridgeAdmin):
+class UsageRecordAdmin(ReadOnlyAdmin):
     """Every admitted request, and what the requests on view cost together."""
 
     intro = "Every admitted request; times are UTC. The totals are those of what filters and search let through."
     empty_hint = "Nothing yet: connect Claude Code with a personal key, and ask it something."
-    list_before_template: str | None = "admin/usage/totals.html"
+    list_before_template = "admin/usage/totals.html"  # type: ignore[assignment]  # declared as None
     date_hierarchy = "started_at"
     list_display = (
         "moment",
@@ -131,15 +131,6 @@ class UsageRecordAdmin(BridgeAdmin):
     )
 
     # --- read-only ---
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     # --- the list ---
 
