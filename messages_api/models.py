@@ -53,6 +53,11 @@ class Provider(Configuration):
         "LiteLLM provider", max_length=50, help_text="LiteLLM's own name for it: openai, groq, gemini, bedrock, ..."
     )
     base_url = models.URLField(blank=True, help_text="Empty: the provider's own.")
+    speaks_messages = models.BooleanField(
+        "speaks Messages",
+        default=False,
+        help_text="It answers Anthropic's Messages API at its base URL: requests are relayed to it, not translated.",
+    )
     ciphertext = models.TextField(editable=False, blank=True)
     hint = models.CharField("key ends in", max_length=8, editable=False, blank=True)
 
@@ -60,6 +65,11 @@ class Provider(Configuration):
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(speaks_messages=False) | ~Q(base_url=""), name="messages_provider_has_base_url"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -71,6 +81,25 @@ class ModelAlias(Configuration):
     class Kind(models.TextChoices):
         NAME = "name", "exactly this name"
         FAMILY = "family", "every Claude model of this family"
+
+    class Transport(models.TextChoices):
+        AUTO = "auto", "automatic"
+        NATIVE = "native", "relayed as Messages"
+        TRANSLATE = "translate", "translated to chat completions"
+        LITELLM = "litellm", "translated, through LiteLLM"
+
+    class PdfEngine(models.TextChoices):
+        AUTO = "", "OpenRouter's choice"
+        NATIVE = "native", "the model's own"
+        MISTRAL_OCR = "mistral-ocr", "Mistral OCR (scans; charged per page)"
+        CLOUDFLARE_AI = "cloudflare-ai", "Cloudflare (text; free)"
+
+    class Effort(models.TextChoices):
+        LOW = "low"
+        MEDIUM = "medium"
+        HIGH = "high"
+        XHIGH = "xhigh"
+        MAX = "max"
 
     team = models.ForeignKey(
         Team, models.CASCADE, null=True, blank=True, related_name="aliases", help_text="Empty: for every team."
@@ -96,6 +125,24 @@ class ModelAlias(Configuration):
     system_addendum = models.TextField(
         blank=True, help_text="Text put at the end of the system prompt. CLAUDE.md of this project is a good start."
     )
+    fallbacks = models.TextField(
+        blank=True,
+        help_text="One target a line, tried in this order when the first does not answer.",
+    )
+    transport = models.CharField(
+        max_length=10,
+        choices=Transport.choices,
+        default=Transport.AUTO,
+        help_text="Automatic: Claude models and providers that speak Messages are relayed, the others translated.",
+    )
+    provider_preferences = models.JSONField(
+        default=dict, blank=True, help_text='OpenRouter\'s "provider" object, for instance {"zdr": true}.'
+    )
+    pdf_engine = models.CharField(
+        "PDFs are read by", max_length=20, choices=PdfEngine.choices, default=PdfEngine.AUTO, blank=True
+    )
+    max_output = models.PositiveIntegerField("maximum output", null=True, blank=True, help_text="In tokens.")
+    max_effort = models.CharField("maximum effort", max_length=10, choices=Effort.choices, blank=True)
     note = models.CharField(max_length=200, blank=True)
 
     objects = ConfigurationQuerySet["ModelAlias"].as_manager()
@@ -110,10 +157,25 @@ class ModelAlias(Configuration):
             models.CheckConstraint(condition=Q(kind__in=["name", "family"]), name="known_alias_kind"),
             models.CheckConstraint(condition=Q(kind="name") | Q(name__in=FAMILIES), name="family_is_known"),
             models.CheckConstraint(condition=Q(kind="family") | ~Q(target=""), name="name_has_target"),
+            models.CheckConstraint(
+                condition=Q(transport__in=["auto", "native", "translate", "litellm"]), name="known_transport"
+            ),
+            models.CheckConstraint(
+                condition=Q(pdf_engine__in=["", "native", "mistral-ocr", "cloudflare-ai"]), name="known_pdf_engine"
+            ),
+            models.CheckConstraint(
+                condition=Q(max_effort__in=["", "low", "medium", "high", "xhigh", "max"]), name="known_max_effort"
+            ),
+            models.CheckConstraint(condition=Q(max_output=None) | Q(max_output__gt=0), name="positive_max_output"),
         ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.team or 'every team'})"
+
+    @property
+    def targets(self) -> list[str]:
+        """Where it leads, in order; "" stands for the family's default."""
+        return [self.target, *(line.strip() for line in self.fallbacks.splitlines() if line.strip())]
 
     def clean(self) -> None:
         if self.kind == self.Kind.FAMILY and self.name not in FAMILIES:

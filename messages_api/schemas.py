@@ -259,9 +259,51 @@ _DECODERS = {field.name: msgspec.json.Decoder(field.type) for field in _TYPES}
 _TOP_LEVEL = msgspec.json.Decoder(dict[str, Raw])
 
 
+class Envelope(Struct, frozen=True):
+    """A request with its top level opened: what routing needs, and every field that is known here, undecoded.
+
+    Relaying it needs no more than this; `request_of` decodes the rest for a translation.
+    """
+
+    model: str
+    stream: bool
+    fields: dict[str, Raw]
+
+
+def parse_envelope(body: bytes) -> Envelope:
+    """Judge every top-level key. Raises InvalidRequest, which names the field; NotFound for the end of a thread."""
+    raw: dict[str, Raw] = _decode("", _TOP_LEVEL.decode, body)
+    unknown = raw.keys() - FORWARDED - DROPPED
+    if len(unknown) > MOST_OTHER_FIELDS:
+        raise InvalidRequest(f"body: has {len(unknown)} fields that are not known here")
+    for name in unknown:
+        _judge_unknown(name)
+        del raw[name]
+    for name in ("model", "messages"):
+        if name not in raw:
+            raise InvalidRequest(f"{name}: Field required")
+    model = _field("model", raw)
+    if len(model) > LONGEST_MODEL_NAME:
+        raise InvalidRequest(f"model: longer than {LONGEST_MODEL_NAME} characters")
+    if "thread" in raw and isinstance(_field("thread", raw), ThreadContinue):
+        # No conversation is kept here; at this code the client sends the whole of it (wire.md 1.3).
+        raise NotFound("thread: not kept by this server", details={"error_code": "thread_not_found"})
+    return Envelope(model, "stream" in raw and _field("stream", raw), raw)
+
+
 def parse_request(body: bytes) -> MessagesRequest:
     """A request for an answer. Raises InvalidRequest, which names the field."""
-    request = _parse(body)
+    return request_of(parse_envelope(body))
+
+
+def parse_count_request(body: bytes) -> MessagesRequest:
+    """A request for a count of tokens. Raises InvalidRequest, which names the field."""
+    return _opened(parse_envelope(body))
+
+
+def request_of(envelope: Envelope) -> MessagesRequest:
+    """The whole request, decoded. Raises InvalidRequest, which names the field."""
+    request = _opened(envelope)
     if request.max_tokens is None:
         raise InvalidRequest("max_tokens: Field required")
     if request.max_tokens < 1:
@@ -269,31 +311,17 @@ def parse_request(body: bytes) -> MessagesRequest:
     return request
 
 
-def parse_count_request(body: bytes) -> MessagesRequest:
-    """A request for a count of tokens. Raises InvalidRequest, which names the field."""
-    return _parse(body)
-
-
-def _parse(body: bytes) -> MessagesRequest:
-    raw = _decode("", _TOP_LEVEL.decode, body)
-    others = raw.keys() - FORWARDED
-    if len(others) > MOST_OTHER_FIELDS:
-        raise InvalidRequest(f"body: has {len(others)} fields that are not known here")
-    for name in others:
-        _judge_unknown(name)
-    values = {name: _decode(name, _DECODERS[name].decode, raw[name]) for name in FORWARDED & raw.keys()}
-    for name in ("model", "messages"):
-        if name not in values:
-            raise InvalidRequest(f"{name}: Field required")
-    request = MessagesRequest(**values)
-    if len(request.model) > LONGEST_MODEL_NAME:
-        raise InvalidRequest(f"model: longer than {LONGEST_MODEL_NAME} characters")
+def _opened(envelope: Envelope) -> MessagesRequest:
+    for name in envelope.fields.keys() & DROPPED:
+        _log_dropped(name)
+    request = MessagesRequest(**{name: _field(name, envelope.fields) for name in FORWARDED & envelope.fields.keys()})
     if not request.messages:
         raise InvalidRequest("messages: at least one message is required")
-    if isinstance(request.thread, ThreadContinue):
-        # No conversation is kept here; at this code the client sends the whole of it (wire.md 1.3).
-        raise NotFound("thread: not kept by this server", details={"error_code": "thread_not_found"})
     return request
+
+
+def _field(name: str, fields: dict[str, Raw]) -> Any:
+    return _decode(name, _DECODERS[name].decode, fields[name])
 
 
 def _judge_unknown(name: str) -> None:

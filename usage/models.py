@@ -56,6 +56,13 @@ class UsageRecord(models.Model):
     streamed = models.BooleanField(default=False)
     generation_id = models.CharField(max_length=200, blank=True)
 
+    attempts = models.JSONField(
+        default=list, help_text="The attempts before the one that answered, or all of them: target, status, error."
+    )
+    estimated_tokens = models.PositiveBigIntegerField(
+        default=0, help_text="The prompt's tokens as they were estimated from its size alone."
+    )
+
     input_tokens = models.PositiveBigIntegerField("input", default=0)
     output_tokens = models.PositiveBigIntegerField("output", default=0)
     cache_read_tokens = models.PositiveBigIntegerField("cache read", default=0)

@@ -1,0 +1,53 @@
+"""Owns the interface to one attempt at an answer: a target is asked, and what it says becomes the client's bytes."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from messages_api.schemas import Envelope
+from messages_api.services.routing import Target
+from messages_api.services.terms import Terms
+from usage.services.ledger import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked for: the same for every attempt at it."""
+
+    message_id: str  # the answer's, "msg_..."
+    envelope: Envelope
+    terms: Terms
+    session_id: str = ""
+    #: Of the client's headers only `anthropic-version` and `anthropic-beta`, in lower case, as they came.
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Attempt(Protocol):
+    """One attempt. Everything it raises for a reason of the upstream's is an ApiError or an AnswerError.
+
+    `heard_at` is when the upstream last sent a byte, a comment included (`time.monotonic`).
+    """
+
+    target: Target
+    heard_at: float
+
+    async def complete(self) -> bytes:
+        """The whole answer, as JSON."""
+        ...
+
+    def stream(self) -> AsyncIterator[bytes]:
+        """Asks, then gives the events as they come. The first bytes are message_start with the first content, or,
+        after `start`, that content alone; the last bytes end with message_stop."""
+        ...
+
+    def start(self) -> bytes:
+        """message_start, for a client that has waited too long; no bytes if it was given before."""
+        ...
+
+    def note(self, entry: Entry) -> None:
+        """Put what the answer told so far onto the entry: tokens, cost, provider, generation, stop reason."""
+        ...
+
+    async def close(self) -> None:
+        """End the upstream's work; may be called at any time, and twice."""
+        ...
