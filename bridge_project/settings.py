@@ -38,6 +38,9 @@ OPENROUTER_BASE_URL: str = env.str("OPENROUTER_BASE_URL", "https://openrouter.ai
 OPENROUTER_CLIENT: str = env.str("OPENROUTER_CLIENT", "direct", validate=OneOf(["direct", "litellm"]))
 BIG_MODEL: str = env.str("BIG_MODEL", "anthropic/claude-sonnet-5")
 SMALL_MODEL: str = env.str("SMALL_MODEL", "anthropic/claude-haiku-4.5")
+CONTENT_SECONDS: float = env.float("CONTENT_SECONDS", 280.0, validate=Range(1))
+SILENCE_SECONDS: float = env.float("SILENCE_SECONDS", 120.0, validate=Range(1))
+RETRY_SECONDS: float = env.float("RETRY_SECONDS", 30.0, validate=Range(0))
 HTTPS_PROXY: str = env.str("HTTPS_PROXY", "")
 SSL_CERT_FILE: str = env.str("SSL_CERT_FILE", "")
 

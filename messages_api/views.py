@@ -15,6 +15,8 @@ from messages_api.services.stream import MessageStream
 from messages_api.services.token_count import count_tokens
 from usage.services.ledger import Origin
 
+RELAYED_HEADERS = ("anthropic-version", "anthropic-beta")
+
 
 class MessagesView(ApiView):
     """`POST /v1/messages`: an answer, as JSON or as server-sent events."""
@@ -23,7 +25,9 @@ class MessagesView(ApiView):
         """An answer's line is written when it is settled."""
 
     async def post(self, request: ApiRequest) -> bytes | MessageStream:
-        incoming = Incoming(request.request_id, request.caller, _origin(request), request.body_bytes)
+        incoming = Incoming(
+            request.request_id, request.caller, _origin(request), request.body_bytes, _relayed_headers(request)
+        )
         return await answer(await running_gateway(), incoming)
 
 
@@ -58,6 +62,12 @@ def _origin(request: ApiRequest) -> Origin:
         agent_id=headers.get("HTTP_X_CLAUDE_CODE_AGENT_ID", "")[:128],
         parent_agent_id=headers.get("HTTP_X_CLAUDE_CODE_PARENT_AGENT_ID", "")[:128],
     )
+
+
+def _relayed_headers(request: ApiRequest) -> dict[str, str]:
+    """The headers that say which Messages API is meant (wire.md 1.1)."""
+    sent = ((name, request.META.get(f"HTTP_{name.upper().replace('-', '_')}")) for name in RELAYED_HEADERS)
+    return {name: value for name, value in sent if value}
 
 
 def _page(request: ApiRequest) -> Page:

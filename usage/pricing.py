@@ -30,6 +30,14 @@ class Tokens:
     reasoning: int = 0  # part of `output`
     web_searches: int = 0
 
+    @property
+    def prompt(self) -> int:
+        """All of the prompt, cached or not."""
+        return self.input + self.cache_read + self.cache_write
+
+    def __add__(self, other: "Tokens") -> "Tokens":
+        return Tokens(*(getattr(self, name) + getattr(other, name) for name in Tokens.__slots__))
+
 
 @dataclass(frozen=True, slots=True)
 class Prices:

@@ -73,9 +73,8 @@ class Gateway:
         return gateway
 
     def upstream_for(self, target: Target) -> ChatUpstream:
-        """LiteLLM for every provider beside OpenRouter, and for OpenRouter where the settings say so."""
-        is_through_litellm = target.provider is not None or settings.OPENROUTER_CLIENT == "litellm"
-        return self._litellm if is_through_litellm else self._openrouter
+        """What carries a chat completion to `target`."""
+        return self._litellm if target.transport == "litellm" else self._openrouter
 
     async def drain(self, seconds: float) -> None:
         """Refuse to look ready, let streams end for `seconds`, then end the rest with an error."""

@@ -1,28 +1,29 @@
 """The story of a request for an answer, step by step; each step is a module of its own (ARCHITECTURE.md)."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
-import msgspec
 from django.conf import settings
 
 from accounts.authentication import Caller
-from messages_api.errors import Overloaded, PaymentRequired
-from messages_api.schemas import MessagesRequest, parse_request
+from messages_api.errors import Overloaded, TimedOut
+from messages_api.schemas import parse_envelope
+from messages_api.services.attempts.base import Asked, Attempt
+from messages_api.services.attempts.sequence import Attempts
+from messages_api.services.attempts.translated import TranslatedAttempt
 from messages_api.services.gateway import RESTARTING, Gateway
-from messages_api.services.routing import Route, current_directory, resolve
+from messages_api.services.paying_key import paying_key
+from messages_api.services.routing import Route, Target, current_directory, resolve
 from messages_api.services.settlement import Settlement, told
 from messages_api.services.stream import MessageStream
-from messages_api.services.token_count import estimate_tokens, last_words
-from messages_api.services.translation.request import Translation, translate_request
-from messages_api.services.translation.response import message_of
-from messages_api.services.translation.stream import StreamTranslator
-from messages_api.services.upstream.base import ChatCall, ChatUpstream
+from messages_api.services.token_count import estimate_tokens
 from usage.services.admission import NotRecorded, admit
 from usage.services.ledger import Entry, Origin
 
-_encode = msgspec.json.Encoder().encode
+#: A whole answer that has not come by then is given up; the clients' own patience ends there, too.
+WHOLE_ANSWER_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +34,32 @@ class Incoming:
     caller: Caller
     origin: Origin
     body: bytes
+    #: `anthropic-version` and `anthropic-beta`, for targets that speak Messages.
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 async def answer(gateway: Gateway, incoming: Incoming) -> bytes | MessageStream:
     """The answer to a Messages request: JSON, or a stream that has begun. Raises ApiError."""
-    request = parse_request(incoming.body)
-    route = resolve(request.model, incoming.caller.team_id, await current_directory())
-    settlement = _admit(gateway, incoming, request, route)
+    envelope = parse_envelope(incoming.body)
+    route = resolve(envelope.model, incoming.caller.team_id, await current_directory())
+    asked = Asked(
+        message_id=f"msg_{incoming.request_id.removeprefix('req_')}",
+        envelope=envelope,
+        terms=route.terms,
+        session_id=incoming.origin.session_id,
+        headers=incoming.headers,
+    )
+    estimated = estimate_tokens(asked.request)
+    settlement = _admit(gateway, incoming, asked, route, estimated)
     task = asyncio.current_task()
     assert task is not None  # noqa: S101  # a coroutine that runs has one
     gateway.starting.add(task)
     try:
-        call = _call(incoming, request, route)
-        translator = _translator(incoming, request, route, call.translation)
-        upstream = gateway.upstream_for(route.target)
-        if request.stream:
-            return await _begin(gateway, upstream, call, translator, settlement)
-        return await _complete(upstream, call, translator, settlement)
+        make = partial(_attempt, gateway, incoming.caller, asked, estimated)
+        attempts = Attempts(make, route.targets, settlement, settings.RETRY_SECONDS)
+        if envelope.stream:
+            return await _begin(gateway, attempts, settlement)
+        return await _complete(attempts, settlement)
     except Exception as error:
         settlement.end(error)
         refusal = told(error)
@@ -69,15 +79,16 @@ async def answer(gateway: Gateway, incoming: Incoming) -> bytes | MessageStream:
         gateway.ended.discard(task)
 
 
-def _admit(gateway: Gateway, incoming: Incoming, request: MessagesRequest, route: Route) -> Settlement:
+def _admit(gateway: Gateway, incoming: Incoming, asked: Asked, route: Route, estimated: int) -> Settlement:
     entry = Entry(
         request_id=incoming.request_id,
         caller=incoming.caller,
         origin=incoming.origin,
-        requested_model=request.model,
+        requested_model=asked.envelope.model,
         model=str(route.target),
-        streamed=request.stream,
+        streamed=asked.envelope.stream,
         prices=route.target.facts.prices,
+        estimated_tokens=estimated,
     )
     try:
         admit(gateway.ledger, entry)
@@ -86,68 +97,26 @@ def _admit(gateway: Gateway, incoming: Incoming, request: MessagesRequest, route
     return Settlement(gateway.ledger, entry)
 
 
-def _call(incoming: Incoming, request: MessagesRequest, route: Route) -> ChatCall:
-    translation = translate_request(
-        request,
-        model=route.target.model,
-        facts=route.target.facts,
-        session_id=incoming.origin.session_id,
-        system_addendum=route.system_addendum,
-    )
-    return ChatCall(route.target, translation, _paying_key(incoming.caller, route))
+def _attempt(gateway: Gateway, caller: Caller, asked: Asked, estimated: int, target: Target) -> Attempt:
+    key = paying_key(caller, target)
+    return TranslatedAttempt(asked, target, gateway.upstream_for(target), key, estimated)
 
 
-def _paying_key(caller: Caller, route: Route) -> str:
-    """The personal key's own OpenRouter key, else its team's, else the server's."""
-    provider = route.target.provider
-    if caller.has_lost_key or (provider is not None and provider.api_key is None):
-        owner = provider.name if provider is not None else f"the team {caller.team}"
-        raise PaymentRequired(
-            f"The key that pays for {owner} cannot be decrypted: FIELD_ENCRYPTION_KEYS has changed. "
-            "An administrator can enter it again."
-        )
-    if provider is not None:
-        return provider.api_key or ""
-    key = caller.openrouter_key or settings.OPENROUTER_API_KEY
-    if not key:
-        raise PaymentRequired(
-            "This server has no OpenRouter key yet. Put OPENROUTER_API_KEY=sk-or-... into the server's .env and "
-            f"restart it, or add a key for the team in {settings.BASE_URL}/admin/accounts/openrouterkey/."
-        )
-    return key
-
-
-def _translator(
-    incoming: Incoming, request: MessagesRequest, route: Route, translation: Translation
-) -> StreamTranslator:
-    return StreamTranslator(
-        message_id=f"msg_{incoming.request_id.removeprefix('req_')}",
-        model=request.model,
-        family=route.target.facts.family,
-        tools=translation.tools,
-        input_tokens=estimate_tokens(request),
-        search_query=last_words(request) if translation.tools.web_search else "",
-    )
-
-
-async def _begin(
-    gateway: Gateway, upstream: ChatUpstream, call: ChatCall, translator: StreamTranslator, settlement: Settlement
-) -> MessageStream:
-    stream = MessageStream(partial(upstream.stream, call), translator, settlement, gateway.streams)
+async def _begin(gateway: Gateway, attempts: Attempts, settlement: Settlement) -> MessageStream:
+    stream = MessageStream(attempts, settlement, gateway.streams)
     await stream.begin()
     return stream
 
 
-async def _complete(
-    upstream: ChatUpstream, call: ChatCall, translator: StreamTranslator, settlement: Settlement
-) -> bytes:
-    completion = await upstream.complete(call)
-    settlement.entry.generation_id = completion.generation_id
-    settlement.note_first_byte()
+async def _complete(attempts: Attempts, settlement: Settlement) -> bytes:
     try:
-        message = message_of(completion.answer, translator)
+        async with asyncio.timeout(WHOLE_ANSWER_SECONDS):
+            data = await attempts.complete()
+    except TimeoutError:
+        raise TimedOut("The upstream did not answer in time.") from None
     finally:
-        settlement.note_answer(translator)
-    data = _encode(message)
+        attempts.current.note(settlement.entry)
+        await attempts.close()
+    settlement.note_first_byte()
     settlement.end()
     return data

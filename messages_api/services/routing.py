@@ -1,29 +1,37 @@
 """Owns the step from a model name and a team to a `Route`: what answers, and with what limits and prices.
 
 A name resolves in this order: the team's alias, everyone's alias, an exact id of the catalogue (a variant such as
-`:free` split off), the family of a Claude name. Aliases, catalogue and providers are held in one snapshot per
-process, read again only after the configuration has changed.
+`:free` split off), the family of a Claude name. An alias may lead to several targets, asked in order. Aliases,
+catalogue and providers are held in one snapshot per process, read again only after the configuration has changed.
 """
 
 import asyncio
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from django.conf import settings
 
 from accounts import configuration
 from accounts.database import query
 from accounts.encryption import Undecipherable, decrypt
-from messages_api.errors import NotFound
+from messages_api.errors import InvalidRequest, NotFound
 from messages_api.models import FAMILIES, CatalogModel, ModelAlias, Provider
 from messages_api.services.model_facts import ModelFacts
+from messages_api.services.terms import NO_TERMS, Terms
 from usage.pricing import Prices
 
 #: Claude Code's model picker hides ids that do not begin with "claude" or "anthropic": they are listed under this, too.
 PICKER_PREFIX = "claude-bridge/"
 LONG_CONTEXT_SUFFIX = "[1m]"
 LITELLM_PREFIX = "litellm:"
+#: Names under which OpenRouter picks a model, or adds a search, by itself: an administrator decides on each.
+ROUTER_PREFIX = "openrouter/"
+PRESET = "@preset/"
+ONLINE_VARIANT = "online"
+#: Whose models OpenRouter's own Messages endpoint serves without loss (wire.md 2.6).
+NATIVE_FAMILY = "anthropic"
 SUGGESTIONS = 3
 #: Whose rules (schemas, ids, reasoning) hold at a provider, where LiteLLM's name for it is not OpenRouter's.
 FAMILY_OF_PROVIDER = {
@@ -35,6 +43,10 @@ FAMILY_OF_PROVIDER = {
 }
 
 
+#: How a target is asked: its Messages API as it is, a chat completion of ours, or one through LiteLLM.
+Transport = Literal["native", "translate", "litellm"]
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderAccess:
     """How a provider beside OpenRouter is reached."""
@@ -43,6 +55,7 @@ class ProviderAccess:
     litellm_provider: str
     base_url: str
     api_key: str | None = field(repr=False)  # None: it cannot be decrypted any more
+    speaks_messages: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,7 @@ class Target:
     model: str
     facts: ModelFacts
     provider: ProviderAccess | None = None
+    transport: Transport = "translate"
 
     def __str__(self) -> str:
         return f"{LITELLM_PREFIX}{self.provider.name}/{self.model}" if self.provider else self.model
@@ -59,11 +73,15 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a request goes."""
+    """Where a request goes: the first target, then those that are asked when it does not answer; and on what terms."""
 
     requested: str
-    target: Target
-    system_addendum: str = ""
+    targets: tuple[Target, ...]
+    terms: Terms = NO_TERMS
+
+    @property
+    def target(self) -> Target:
+        return self.targets[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +89,10 @@ class Alias:
     """A row of ModelAlias, as routing needs it."""
 
     name: str
-    target: str
+    targets: tuple[str, ...]  # "" stands for the family's default
     is_family: bool
-    system_addendum: str = ""
+    transport: str = "auto"
+    terms: Terms = NO_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +106,32 @@ class Directory:
     def names_for(self, team_id: int) -> list[str]:
         """The names a member of the team may ask for: aliases, then the catalogue."""
         aliases = sorted({name for (owner, name) in self.aliases if owner in (None, team_id)})
-        return aliases + sorted(self.models)
+        return aliases + sorted(model for model in self.models if not is_router(model))
 
 
 def resolve(requested: str, team_id: int, directory: Directory) -> Route:
-    """Where `requested` leads for this team. Raises NotFound with the nearest names."""
+    """Where `requested` leads for this team. Raises NotFound with the nearest names, InvalidRequest for a router."""
     name = requested.removesuffix(LONG_CONTEXT_SUFFIX).removeprefix(PICKER_PREFIX)
     alias = _named_alias(name, team_id, directory.aliases)
     if alias is None:
+        if is_router(name):
+            raise InvalidRequest(
+                f"model: {requested[:200]!r} lets OpenRouter choose what answers, or search the web, by itself. "
+                "An administrator can allow it with an alias that leads there."
+            )
         target = _catalogue_target(name, directory)
         if target is not None:
-            return Route(requested, target)
+            return Route(requested, (_with_transport(target, "auto"),))
         alias = None if PICKER_PREFIX in requested else _family_alias(name, team_id, directory.aliases)
     if alias is None:
         raise NotFound(_unknown(requested, directory.names_for(team_id)))
-    return Route(requested, _alias_target(alias, directory), alias.system_addendum)
+    return Route(requested, _alias_targets(alias, directory), alias.terms)
+
+
+def is_router(name: str) -> bool:
+    """Whether OpenRouter, asked for `name`, decides more than who serves it (wire.md 2.1)."""
+    variant = name.rpartition(":")[2]
+    return name.startswith(ROUTER_PREFIX) or PRESET in name or variant == ONLINE_VARIANT
 
 
 def family_of(claude_name: str) -> str | None:
@@ -125,18 +155,40 @@ def _family_alias(name: str, team_id: int, aliases: Mapping[tuple[int | None, st
     if family is None:
         return None
     rows = (aliases.get((owner, family)) for owner in (team_id, None))
-    return next((row for row in rows if row is not None and row.is_family), Alias(family, "", is_family=True))
+    return next((row for row in rows if row is not None and row.is_family), Alias(family, ("",), is_family=True))
 
 
-def _alias_target(alias: Alias, directory: Directory) -> Target:
-    name = alias.target or default_target(alias.name)
-    target = _catalogue_target(name, directory) or _litellm_target(name, directory)
-    if target is None:
+def _alias_targets(alias: Alias, directory: Directory) -> tuple[Target, ...]:
+    """Raises NotFound for the first that leads nowhere; a fallback that leads nowhere is passed over."""
+    names = [name or default_target(alias.name) for name in alias.targets]
+    found = [target_named(name, directory) for name in names]
+    if found[0] is None:
         raise NotFound(
-            f"model: the alias {alias.name!r} leads to {name!r}, which is not in the catalogue. "
+            f"model: the alias {alias.name!r} leads to {names[0]!r}, which is not in the catalogue. "
             "An administrator can correct the alias, or refresh the catalogue with `manage.py sync_models`."
         )
-    return target
+    return tuple(_with_transport(target, alias.transport) for target in found if target is not None)
+
+
+def target_named(name: str, directory: Directory) -> Target | None:
+    """What an alias means by `name`: a model of the catalogue, one of a provider's, or a preset of OpenRouter's."""
+    if name.startswith(PRESET):
+        return Target(name, ModelFacts(id=name))
+    return _catalogue_target(name, directory) or _litellm_target(name, directory)
+
+
+def _with_transport(target: Target, wanted: str) -> Target:
+    return replace(target, transport=_transport(target, wanted))
+
+
+def _transport(target: Target, wanted: str) -> Transport:
+    """How `target` is asked, where an alias wants `wanted`: what a fallback cannot do is done in its own way."""
+    if target.provider is not None:
+        return "native" if target.provider.speaks_messages and wanted in {"auto", "native"} else "litellm"
+    if wanted == "litellm" or settings.OPENROUTER_CLIENT == "litellm":
+        return "litellm"
+    is_native = wanted == "native" or (wanted == "auto" and target.facts.family == NATIVE_FAMILY)
+    return "native" if is_native else "translate"
 
 
 def _catalogue_target(name: str, directory: Directory) -> Target | None:
@@ -210,7 +262,14 @@ def load_directory() -> Directory:
 
 
 def _alias(row: ModelAlias) -> Alias:
-    return Alias(row.name, row.target, row.kind == ModelAlias.Kind.FAMILY, row.system_addendum)
+    terms = Terms(
+        system_addendum=row.system_addendum,
+        provider=row.provider_preferences,
+        pdf_engine=row.pdf_engine,
+        max_output=row.max_output,
+        max_effort=row.max_effort,
+    )
+    return Alias(row.name, tuple(row.targets), row.kind == ModelAlias.Kind.FAMILY, row.transport, terms)
 
 
 def _access(row: Provider) -> ProviderAccess:
@@ -218,7 +277,7 @@ def _access(row: Provider) -> ProviderAccess:
         key = decrypt(row.ciphertext) if row.ciphertext else ""
     except Undecipherable:  # one provider's key must not take the others down: its own requests say what is wrong
         key = None
-    return ProviderAccess(row.name, row.litellm_provider, row.base_url, key)
+    return ProviderAccess(row.name, row.litellm_provider, row.base_url, key, row.speaks_messages)
 
 
 def model_facts(row: CatalogModel) -> ModelFacts:

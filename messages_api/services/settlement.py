@@ -7,8 +7,6 @@ import time
 from messages_api import errors
 from messages_api.errors import ApiError
 from messages_api.services.translation.chat import AnswerError
-from messages_api.services.translation.stream import StreamTranslator
-from messages_api.services.translation.usage import charged, tokens_of
 from usage.pricing import usd
 from usage.services.ledger import Entry, Ledger, Outcome, State
 
@@ -40,14 +38,6 @@ class Settlement:
         if self.entry.first_byte_at is None:
             self.entry.first_byte_at = time.time()
 
-    def note_answer(self, translator: StreamTranslator) -> None:
-        """Put what the answer told so far onto the entry."""
-        self.entry.stop_reason = translator.stop_reason or ""
-        self.entry.provider = translator.provider
-        if translator.usage is not None:
-            self.entry.tokens = tokens_of(translator.usage)
-            self.entry.charged = charged(translator.usage)
-
     def end(self, error: BaseException | None = None) -> None:
         """Settle: completed without an error, aborted when the client has gone, else with the error it is told."""
         if self.entry.request_id not in self._ledger.in_flight:
@@ -72,6 +62,7 @@ def _log(entry: Entry, outcome: Outcome, error: BaseException | None) -> None:
     )
     level = logging.INFO if outcome.state in {State.COMPLETED, State.ABORTED} else logging.WARNING
     cost, _ = entry.cost
+    tokens = entry.all_tokens
     logger.log(
         level,
         "%s -> %s (team %s) %s%s, %d in, %d cached, %d out, $%.6f, %.2f s, %s",
@@ -80,9 +71,9 @@ def _log(entry: Entry, outcome: Outcome, error: BaseException | None) -> None:
         entry.caller.team_slug,
         outcome.status,
         f" {outcome.error_type}: {outcome.error_message}" if outcome.error_type else "",
-        entry.tokens.input + entry.tokens.cache_write,
-        entry.tokens.cache_read,
-        entry.tokens.output,
+        tokens.input + tokens.cache_write,
+        tokens.cache_read,
+        tokens.output,
         usd(cost),
         entry.latency_ms / 1000,
         entry.request_id,
@@ -95,10 +86,10 @@ def _log(entry: Entry, outcome: Outcome, error: BaseException | None) -> None:
             "model": entry.model,
             "status": outcome.status,
             "state": outcome.state.value,
-            "input_tokens": entry.tokens.input,
-            "cache_read_tokens": entry.tokens.cache_read,
-            "cache_write_tokens": entry.tokens.cache_write,
-            "output_tokens": entry.tokens.output,
+            "input_tokens": tokens.input,
+            "cache_read_tokens": tokens.cache_read,
+            "cache_write_tokens": tokens.cache_write,
+            "output_tokens": tokens.output,
             "cost_usd": str(usd(cost)),
             "latency_ms": entry.latency_ms,
         },

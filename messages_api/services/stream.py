@@ -3,16 +3,16 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
-from messages_api.errors import ApiError
+from django.conf import settings
+
+from messages_api.errors import ApiError, TimedOut
+from messages_api.services.attempts.sequence import Attempts
 from messages_api.services.settlement import ClientStalled, Settlement, told
-from messages_api.services.sse import PING, encode, encode_error
-from messages_api.services.translation.stream import StreamTranslator
-from messages_api.services.upstream.base import ChatStream
+from messages_api.services.sse import PING, encode_error
 
 Write = Callable[[bytes], Awaitable[None]]
-Open = Callable[[], Awaitable[ChatStream]]
 
 #: Until something is said, or this long, nothing is sent: a failure keeps a status of its own.
 PATIENCE_SECONDS = 10.0
@@ -24,25 +24,18 @@ STALL_SECONDS = 60.0
 class MessageStream:
     """A streamed answer. `begin` may fail with a status of its own; `relay` then runs to the end."""
 
-    def __init__(
-        self,
-        open_upstream: Open,
-        translator: StreamTranslator,
-        settlement: Settlement,
-        live: "set[MessageStream]",
-    ) -> None:
+    def __init__(self, attempts: Attempts, settlement: Settlement, live: "set[MessageStream]") -> None:
         self._live = live
-        self._open = open_upstream
-        self._upstream: ChatStream | None = None
-        self._translator = translator
+        self._attempts = attempts
         self._settlement = settlement
-        self._answer = self._translated()
+        self._answer = self._noted()
         self._first: asyncio.Task[bytes] | None = None
         self._relaying: asyncio.Task[object] | None = None
         self._interruption: ApiError | ClientStalled | None = None
         self._write: Write | None = None
         self._write_began: float | None = None
-        self._last_write = time.monotonic()
+        self._last_write = self._last_content = time.monotonic()
+        self._has_content = False
         self._ping: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
@@ -54,7 +47,7 @@ class MessageStream:
             if done:
                 self._first.result()
         except BaseException:
-            self._settlement.note_answer(self._translator)
+            self._note()
             await self._close()
             raise
 
@@ -89,32 +82,42 @@ class MessageStream:
             self._relaying.cancel()
 
     def tick(self) -> None:
-        """Called once a second: keep a silent answer alive, and give up a client that takes nothing."""
+        """Called once a second: keep a silent answer alive, and give up an upstream, or a client, that is gone."""
         now = time.monotonic()
         if self._write is None:
             return
         if self._write_began is not None:
             if now - self._write_began > STALL_SECONDS:
                 self.interrupt(ClientStalled())
+        elif self._is_upstream_gone(now):
+            self.interrupt(TimedOut("The upstream has stopped answering."))
         elif now - self._last_write > PING_SECONDS:
             self._ping = asyncio.create_task(self._send(PING))
 
+    def _is_upstream_gone(self, now: float) -> bool:
+        """Comments are signs of life, but not for ever: an upstream can keep a dead answer's connection alive."""
+        if now - self._last_content > settings.CONTENT_SECONDS:
+            return True
+        return self._has_content and now - self._attempts.current.heard_at > settings.SILENCE_SECONDS
+
     def _settle(self, error: BaseException | None) -> None:
         try:
-            self._settlement.note_answer(self._translator)
+            self._note()
         finally:
             self._settlement.end(error)
 
-    async def _translated(self) -> AsyncIterator[bytes]:
-        """The whole answer as bytes, a piece for each read that says something."""
-        self._upstream = await self._open()
-        self._settlement.entry.generation_id = self._upstream.generation_id
-        async for chunks in self._upstream:
-            events = [event for chunk in chunks for event in self._translator.feed(chunk)]
-            if events:
-                self._settlement.note_first_byte()
-                yield encode(events)
-        yield encode(self._translator.finish())
+    def _note(self) -> None:
+        self._attempts.current.note(self._settlement.entry)
+
+    async def _noted(self) -> AsyncGenerator[bytes, None]:
+        """The answer, and when it was heard of."""
+        async with contextlib.aclosing(self._attempts.stream()) as events:
+            async for data in events:
+                self._last_content = time.monotonic()
+                if not self._has_content:
+                    self._has_content = True
+                    self._settlement.note_first_byte()
+                yield data
 
     async def _next(self) -> bytes:
         return await anext(self._answer)
@@ -122,7 +125,7 @@ class MessageStream:
     async def _relay_all(self) -> None:
         if self._first is not None:
             if not self._first.done():
-                await self._send(encode(self._translator.start()))
+                await self._send(self._attempts.start())
             await self._send(await self._first)
         async for data in self._answer:
             await self._send(data)
@@ -151,5 +154,4 @@ class MessageStream:
                 task.cancel()
                 with contextlib.suppress(BaseException):
                     await task
-        if self._upstream is not None:
-            await self._upstream.close()
+        await self._attempts.close()

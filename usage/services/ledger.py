@@ -33,6 +33,7 @@ SYNC_SECONDS = 0.1
 LEASE_SECONDS = 60.0
 RENEW_SECONDS = 20.0
 BATCH_BYTES = 512 * 1024
+ATTEMPT_ERROR_LENGTH = 300
 
 _FIELDS = {f.name: f for f in UsageRecord._meta.concrete_fields if f.name != "id"}
 _LENGTHS = {name: column.max_length for name, column in _FIELDS.items() if column.max_length}
@@ -61,7 +62,11 @@ class Outcome:
 
 @dataclass(slots=True)
 class Entry:
-    """One admitted request. What is learned about it on the way is written onto it, until it is settled."""
+    """One admitted request. What is learned about it on the way is written onto it, until it is settled.
+
+    Where one target after the other is asked, the fields under "this attempt" are the current one's; what earlier
+    ones used is kept in `attempts`, `earlier_tokens` and `earlier_cost`.
+    """
 
     request_id: str
     caller: Caller
@@ -70,24 +75,69 @@ class Entry:
     model: str
     streamed: bool
     prices: Prices | None
+    estimated_tokens: int = 0
     started_at: float = field(default_factory=time.time)
 
+    # this attempt
     provider: str = ""
     generation_id: str = ""
-    first_byte_at: float | None = None
     tokens: Tokens = field(default_factory=Tokens)
     charged: int | None = None  # picodollars, as the provider said
     stop_reason: str = ""
+    attempt_began_at: float | None = None
+
+    # all of them
+    attempts: list[Line] = field(default_factory=list)
+    earlier_tokens: Tokens = field(default_factory=Tokens)
+    earlier_cost: tuple[int, CostSource] = (0, CostSource.NONE)
+    first_byte_at: float | None = None
     settled_at: float | None = None
 
     @property
+    def all_tokens(self) -> Tokens:
+        return self.earlier_tokens + self.tokens if self.attempts else self.tokens
+
+    @property
     def cost(self) -> tuple[int, CostSource]:
-        """Picodollars, and who says so."""
+        """Picodollars of all attempts, and who says so: an estimate, if any of it is one."""
+        cost, source = self._cost_of_this_attempt()
+        earlier, earlier_source = self.earlier_cost
+        sources = {source, earlier_source}
+        worst = next(
+            known for known in (CostSource.CATALOGUE, CostSource.UPSTREAM, CostSource.NONE) if known in sources
+        )
+        return cost + earlier, worst
+
+    def _cost_of_this_attempt(self) -> tuple[int, CostSource]:
         if self.charged is not None:
             return self.charged, CostSource.UPSTREAM
         if self.prices is not None and self.tokens != Tokens():
             return estimate(self.tokens, self.prices), CostSource.CATALOGUE
         return 0, CostSource.NONE
+
+    def end_attempt(self, status: int, error: str = "") -> None:
+        """Keep how the current attempt went, for the record's list."""
+        now = time.time()
+        began = self.attempt_began_at or self.started_at
+        self.attempts.append(
+            {
+                "target": self.model,
+                "provider": self.provider,
+                "generation_id": self.generation_id,
+                "status": status,
+                "error": error[:ATTEMPT_ERROR_LENGTH],
+                "milliseconds": _milliseconds(began, now),
+                "cost": self._cost_of_this_attempt()[0],
+            }
+        )
+
+    def begin_attempt(self, model: str, prices: Prices | None) -> None:
+        """Turn to another attempt, after `end_attempt`: what the last one used stays counted."""
+        self.earlier_tokens = self.earlier_tokens + self.tokens
+        self.earlier_cost = self.cost
+        self.model, self.prices, self.attempt_began_at = model, prices, time.time()
+        self.provider = self.generation_id = self.stop_reason = ""
+        self.tokens, self.charged = Tokens(), None
 
     @property
     def latency_ms(self) -> int:
@@ -214,8 +264,10 @@ def _opened(entry: Entry, server: str) -> Line:
 
 
 def _settled(entry: Entry, outcome: Outcome, server: str) -> Line:
-    tokens = entry.tokens
+    tokens = entry.all_tokens
     cost, source = entry.cost
+    if entry.attempts:
+        entry.end_attempt(outcome.status, outcome.error_message)
     settled = {
         "state": outcome.state.value,
         "settled_at": entry.settled_at,
@@ -228,6 +280,8 @@ def _settled(entry: Entry, outcome: Outcome, server: str) -> Line:
         "cache_write_tokens": tokens.cache_write,
         "reasoning_tokens": tokens.reasoning,
         "web_searches": tokens.web_searches,
+        "estimated_tokens": entry.estimated_tokens,
+        "attempts": entry.attempts,
         "cost": cost,
         "cost_source": source.value,
         "status": outcome.status,

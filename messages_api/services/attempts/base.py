@@ -1,16 +1,17 @@
 """Owns the interface to one attempt at an answer: a target is asked, and what it says becomes the client's bytes."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
-from messages_api.schemas import Envelope
+from messages_api.schemas import Envelope, MessagesRequest, request_of
 from messages_api.services.routing import Target
 from messages_api.services.terms import Terms
 from usage.services.ledger import Entry
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asked:
     """What is asked for: the same for every attempt at it."""
 
@@ -21,6 +22,11 @@ class Asked:
     #: Of the client's headers only `anthropic-version` and `anthropic-beta`, in lower case, as they came.
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    @cached_property
+    def request(self) -> MessagesRequest:
+        """All of it, decoded, for a target that does not speak Messages. Raises InvalidRequest."""
+        return request_of(self.envelope)
+
 
 class Attempt(Protocol):
     """One attempt. Everything it raises for a reason of the upstream's is an ApiError or an AnswerError.
@@ -29,13 +35,15 @@ class Attempt(Protocol):
     """
 
     target: Target
-    heard_at: float
+
+    @property
+    def heard_at(self) -> float: ...
 
     async def complete(self) -> bytes:
         """The whole answer, as JSON."""
         ...
 
-    def stream(self) -> AsyncIterator[bytes]:
+    def stream(self) -> AsyncGenerator[bytes, None]:
         """Asks, then gives the events as they come. The first bytes are message_start with the first content, or,
         after `start`, that content alone; the last bytes end with message_stop."""
         ...
