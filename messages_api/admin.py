@@ -29,10 +29,12 @@ from accounts.models import Team
 from accounts.services import HINT_LENGTH
 from messages_api.models import CatalogModel, ModelAlias, Provider
 from messages_api.services.aliases import ensure_default_aliases
-from messages_api.services.routing import LITELLM_PREFIX, SUGGESTIONS, default_target
+from messages_api.services.provider_preferences import check_preferences
+from messages_api.services.routing import LITELLM_PREFIX, PRESET, SUGGESTIONS, default_target
 from usage.display import count, exact_dollars
 
 MILLION = 10**6
+MOST_FALLBACKS = 5
 #: Help is shown as HTML, in which <provider> would vanish.
 TARGET_HELP = (
     "A model of the catalogue (openai/gpt-5, with a variant: openai/gpt-5:nitro) or litellm:PROVIDER/MODEL. "
@@ -50,6 +52,8 @@ def check_target(target: str) -> None:
     if target.startswith(LITELLM_PREFIX):
         _check_provider(target)
         return
+    if target.startswith(PRESET):
+        return  # OpenRouter keeps them
     base, _, variant = target.rpartition(":")
     wanted = [target, base] if variant else [target]
     if not CatalogModel.objects.filter(pk__in=wanted).exists():
@@ -78,7 +82,20 @@ class AliasForm(ModelForm):
 
     class Meta:
         model = ModelAlias
-        fields = ("team", "name", "kind", "target", "system_addendum", "note")
+        fields = (
+            "team",
+            "name",
+            "kind",
+            "target",
+            "fallbacks",
+            "transport",
+            "provider_preferences",
+            "pdf_engine",
+            "max_output",
+            "max_effort",
+            "system_addendum",
+            "note",
+        )
         widgets = {"target": UnfoldAdminTextInputWidget(attrs={"list": DATALIST_ID, "autocomplete": "off"})}
         help_texts = {"target": TARGET_HELP}
 
@@ -88,6 +105,23 @@ class AliasForm(ModelForm):
         if target:
             check_target(target)
         return target
+
+    def clean_fallbacks(self) -> str:
+        """One target a line, each leading somewhere."""
+        lines = [line.strip() for line in self.cleaned_data["fallbacks"].splitlines() if line.strip()]
+        if len(lines) > MOST_FALLBACKS:
+            raise ValidationError(f"At most {MOST_FALLBACKS}: whoever asks is waiting.")
+        for line in lines:
+            check_target(line)
+        return "\n".join(lines)
+
+    def clean_provider_preferences(self) -> dict[str, Any]:
+        preferences: dict[str, Any] = self.cleaned_data["provider_preferences"] or {}
+        try:
+            check_preferences(preferences)
+        except ValueError as error:
+            raise ValidationError(f"OpenRouter would not take this: {error}.") from None
+        return preferences
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -128,7 +162,14 @@ class ModelAliasAdmin(BridgeAdmin):
     autocomplete_fields = ("team",)
     save_as = True
     fieldsets = (
-        (None, {"fields": ("team", "name", "kind", "target")}),
+        (None, {"fields": ("team", "name", "kind", "target", "fallbacks")}),
+        (
+            "How it is asked",
+            {
+                "fields": ("transport", "provider_preferences", "pdf_engine", "max_output", "max_effort"),
+                "classes": ["collapse"],
+            },
+        ),
         ("What the model is told besides", {"fields": ("system_addendum", "note")}),
     )
 
@@ -147,7 +188,8 @@ class ModelAliasAdmin(BridgeAdmin):
 
     @display(description="goes to", ordering="target")
     def shown_target(self, alias: ModelAlias) -> str:
-        return in_one_line(goes_to(alias))
+        others = len(alias.targets) - 1
+        return in_one_line(goes_to(alias) + (f" (+{others})" if others else ""))
 
     @display(description="addendum", label={"yes": "info"})
     def addendum(self, alias: ModelAlias) -> str:
@@ -297,7 +339,11 @@ class ProviderForm(ModelForm):
 
     class Meta:
         model = Provider
-        fields = ("name", "litellm_provider")  # the page adds base_url: as a form's own it would assume http
+        fields = (
+            "name",
+            "litellm_provider",
+            "speaks_messages",
+        )  # the page adds base_url: as a form's own it would assume http
         help_texts = {"name": "As aliases name it: litellm:NAME/MODEL."}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -308,16 +354,16 @@ class ProviderForm(ModelForm):
 
 @admin.register(Provider)
 class ProviderAdmin(BridgeAdmin):
-    """Providers reached through LiteLLM. A base URL decides where prompts go: for superusers only."""
+    """Providers reached through LiteLLM, or relayed to. A base URL decides where prompts go: for superusers only."""
 
     intro = "Providers that are reached through LiteLLM rather than OpenRouter. Aliases name them: litellm:NAME/MODEL."
     empty_hint = "None is needed as long as every alias leads to a model of the catalogue."
     form = ProviderForm
-    list_display = ("name", "litellm_provider", "base_url", "shown_hint")
+    list_display = ("name", "litellm_provider", "base_url", "speaks_messages", "shown_hint")
     search_fields = ("name", "litellm_provider")
     ordering = ("name",)
     readonly_fields = ("shown_hint",)
-    fields = ("name", "litellm_provider", "base_url", "shown_hint", "secret")
+    fields = ("name", "litellm_provider", "base_url", "speaks_messages", "shown_hint", "secret")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if isinstance(db_field, models.URLField):

@@ -46,7 +46,7 @@ class CatalogModel(Configuration):
 
 
 class Provider(Configuration):
-    """A provider that is reached through LiteLLM rather than OpenRouter, and the key for it."""
+    """A provider beside OpenRouter, reached through LiteLLM or by relaying Messages, and the key for it."""
 
     name = models.SlugField(max_length=50, unique=True, help_text="As aliases name it: litellm:NAME/MODEL.")
     litellm_provider = models.CharField(
@@ -73,6 +73,10 @@ class Provider(Configuration):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        if self.speaks_messages and not self.base_url:
+            raise ValidationError({"base_url": "Where it answers Messages: https://api.anthropic.com, for instance."})
 
 
 class ModelAlias(Configuration):

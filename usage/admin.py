@@ -8,6 +8,8 @@ from django.contrib import admin
 from django.db.models import Count, Q, QuerySet, Sum
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
     ChoicesDropdownFilter,
@@ -38,6 +40,7 @@ SUMS = {
 }
 BREAKDOWNS = {"By member": ("email", "team_name"), "By model": ("model",)}
 BREAKDOWN_ROWS = 10
+LINE_BREAK = mark_safe("<br>")  # a constant
 OK = 200
 
 
@@ -123,7 +126,20 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         ("Who that is now", {"fields": ("user", "team", "api_key")}),
         ("Where from", {"fields": ("session_id", "agent_id", "parent_agent_id")}),
         ("Model", {"fields": ("requested_model", "model", "provider", "generation_id", "stop_reason")}),
-        ("Tokens", {"fields": ("shown_input", "shown_output", "shown_cache_read", "shown_cache_write", "reasoning")}),
+        ("Attempts", {"fields": ("shown_attempts",)}),
+        (
+            "Tokens",
+            {
+                "fields": (
+                    "shown_input",
+                    "shown_output",
+                    "shown_cache_read",
+                    "shown_cache_write",
+                    "reasoning",
+                    "estimated_tokens",
+                )
+            },
+        ),
         ("Cost", {"fields": ("exact_cost", "cost_source", "web_searches")}),
         ("Time", {"fields": ("latency", "first_token", "settled_at")}),
         ("Error", {"fields": ("error_type", "error_message")}),
@@ -177,6 +193,21 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         return in_one_line(duration(record.latency_ms)), in_one_line(f"first {first}" if first else "")
 
     # --- one record ---
+
+    @display(description="attempts")
+    def shown_attempts(self, record: UsageRecord) -> str:
+        """What was asked, in order; empty where the first attempt answered."""
+        rows = (
+            (
+                attempt["target"],
+                str(attempt["status"]),
+                attempt["error"] or "answered",
+                duration(attempt["milliseconds"]),
+                exact_dollars(attempt["cost"]),
+            )
+            for attempt in record.attempts
+        )
+        return format_html_join(LINE_BREAK, "{}: {} {} ({}, {})", rows)
 
     @display(description="latency")
     def latency(self, record: UsageRecord) -> str:

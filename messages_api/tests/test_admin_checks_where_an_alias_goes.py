@@ -19,7 +19,20 @@ pytestmark = pytest.mark.django_db
 
 ADD = reverse("admin:messages_api_modelalias_add")
 LIST = reverse("admin:messages_api_modelalias_changelist")
-NEW = {"team": "", "name": "fast", "kind": "name", "target": "openai/gpt-5", "system_addendum": "", "note": ""}
+NEW = {
+    "team": "",
+    "name": "fast",
+    "kind": "name",
+    "target": "openai/gpt-5",
+    "fallbacks": "",
+    "transport": "auto",
+    "provider_preferences": "{}",
+    "pdf_engine": "",
+    "max_output": "",
+    "max_effort": "",
+    "system_addendum": "",
+    "note": "",
+}
 
 
 @pytest.fixture
@@ -74,6 +87,29 @@ def test_an_unknown_provider_is_refused_with_the_known_ones(admin: Client) -> No
 def test_an_empty_catalogue_says_how_to_fill_it(admin: Client) -> None:
     CatalogModel.objects.all().delete()
     assert "sync_models" in errors(admin, target="openai/gpt-5")["target"]
+
+
+def test_every_fallback_leads_somewhere_too(admin: Client) -> None:
+    assert set(errors(admin, fallbacks="openai/gpt-5-mini\nopenai/gpt5")) == {"fallbacks"}
+    assert errors(admin, fallbacks=" openai/gpt-5-mini \n\nanthropic/claude-sonnet-5\n") == {}
+    route = resolve("fast", Team.objects.get().pk, load_directory())
+    assert list(map(str, route.targets)) == ["openai/gpt-5", "openai/gpt-5-mini", "anthropic/claude-sonnet-5"]
+
+
+def test_what_openrouter_would_not_take_as_preferences_is_refused_by_its_name(admin: Client) -> None:
+    assert "zdrr" in errors(admin, provider_preferences='{"zdrr": true}')["provider_preferences"]
+    assert "`$.sort`" in errors(admin, provider_preferences='{"sort": "cheap"}')["provider_preferences"]
+    assert set(errors(admin, provider_preferences='["zdr"]')) == {"provider_preferences"}
+    assert errors(admin, provider_preferences='{"zdr": true, "max_price": {"prompt": 3}}') == {}
+    terms = resolve("fast", Team.objects.get().pk, load_directory()).terms
+    assert terms.provider == {"zdr": True, "max_price": {"prompt": 3}}
+
+
+def test_a_provider_that_speaks_messages_says_where(admin: Client) -> None:
+    page = reverse("admin:messages_api_provider_add")
+    given = {"name": "claude", "litellm_provider": "anthropic", "base_url": "", "speaks_messages": "on"}
+    assert set(admin.post(page, given).context["adminform"].form.errors) == {"base_url"}
+    assert admin.post(page, {**given, "base_url": "https://api.anthropic.com"}).status_code == 302
 
 
 def test_a_name_needs_a_target_and_a_family_does_not(admin: Client) -> None:

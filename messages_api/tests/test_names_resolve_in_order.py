@@ -3,9 +3,10 @@
 import pytest
 from pytest_django import Settings
 
-from messages_api.errors import NotFound
+from messages_api.errors import InvalidRequest, NotFound
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.routing import Alias, Directory, ProviderAccess, family_of, resolve
+from messages_api.services.terms import NO_TERMS, Terms
 from usage.pricing import Prices
 
 ACME, GLOBEX = 1, 2
@@ -18,6 +19,7 @@ MODELS = [
     "meta-llama/llama-4:free",
     "openai/gpt-5",
     "openai/gpt-5-mini",
+    "openrouter/auto",
 ]
 
 
@@ -25,16 +27,19 @@ def directory(*aliases: tuple[int | None, Alias]) -> Directory:
     return Directory(
         aliases={(team, alias.name): alias for team, alias in aliases},
         models={name: ModelFacts(id=name, family=name.partition("/")[0], prices=PRICES) for name in MODELS},
-        providers={"local": ProviderAccess("local", "openai", "http://127.0.0.1:9000", "key")},
+        providers={
+            "local": ProviderAccess("local", "openai", "http://127.0.0.1:9000", "key"),
+            "claude": ProviderAccess("claude", "anthropic", "http://127.0.0.1:9001", "key", speaks_messages=True),
+        },
     )
 
 
-def plain(name: str, target: str, system_addendum: str = "") -> Alias:
-    return Alias(name, target, is_family=False, system_addendum=system_addendum)
+def plain(name: str, *targets: str, transport: str = "auto", terms: Terms = NO_TERMS) -> Alias:
+    return Alias(name, targets, is_family=False, transport=transport, terms=terms)
 
 
 def family(name: str, target: str = "") -> Alias:
-    return Alias(name, target, is_family=True)
+    return Alias(name, (target,), is_family=True)
 
 
 def target_of(name: str, where: Directory, team: int = ACME) -> str:
@@ -192,9 +197,20 @@ def test_another_teams_family_does_not_move_mine() -> None:
     assert target_of("claude-haiku-4-5", where, ACME) == "anthropic/claude-haiku-4.5"
 
 
-def test_an_alias_brings_its_words_along() -> None:
-    route = resolve("fast", ACME, directory((ACME, plain("fast", "openai/gpt-5-mini", "Be brief."))))
-    assert route.system_addendum == "Be brief."
+def test_an_alias_brings_its_terms_along() -> None:
+    terms = Terms(system_addendum="Be brief.", max_output=1_000)
+    assert resolve("fast", ACME, directory((ACME, plain("fast", "openai/gpt-5-mini", terms=terms)))).terms == terms
+
+
+def test_an_alias_leads_to_its_targets_in_order() -> None:
+    where = directory((ACME, plain("fast", "openai/gpt-5", "litellm:local/qwen", "google/gemini-3-pro")))
+    route = resolve("fast", ACME, where)
+    assert list(map(str, route.targets)) == ["openai/gpt-5", "litellm:local/qwen", "google/gemini-3-pro"]
+
+
+def test_a_fallback_that_leads_nowhere_is_passed_over() -> None:
+    route = resolve("fast", ACME, directory((ACME, plain("fast", "openai/gpt-5", "openai/gone", "openai/gpt-5-mini"))))
+    assert list(map(str, route.targets)) == ["openai/gpt-5", "openai/gpt-5-mini"]
 
 
 def test_an_alias_may_lead_to_a_variant_or_to_another_provider() -> None:
@@ -218,3 +234,59 @@ def test_an_alias_that_leads_nowhere_says_so_and_what_helps(target: str) -> None
     assert repr("fast") in unknown.value.message
     assert repr(target) in unknown.value.message
     assert "sync_models" in unknown.value.message
+
+
+TRANSPORTS = [
+    # what the alias wants, its target, how that is asked
+    ("auto", "anthropic/claude-opus-5", "native"),
+    ("auto", "openai/gpt-5", "translate"),
+    ("auto", "litellm:local/qwen", "litellm"),
+    ("auto", "litellm:claude/claude-opus-5", "native"),
+    ("native", "openai/gpt-5", "native"),
+    ("native", "litellm:local/qwen", "litellm"),
+    ("translate", "anthropic/claude-opus-5", "translate"),
+    ("translate", "litellm:claude/claude-opus-5", "litellm"),
+    ("litellm", "anthropic/claude-opus-5", "litellm"),
+    ("litellm", "litellm:claude/claude-opus-5", "litellm"),
+]
+
+
+@pytest.mark.parametrize(("wanted", "target", "transport"), TRANSPORTS)
+def test_a_target_is_asked_as_its_alias_wants_or_as_it_can_be(wanted: str, target: str, transport: str) -> None:
+    route = resolve("fast", ACME, directory((ACME, plain("fast", target, transport=wanted))))
+    assert route.target.transport == transport
+
+
+def test_a_claude_model_asked_for_by_its_id_is_relayed() -> None:
+    assert resolve("anthropic/claude-opus-5", ACME, directory()).target.transport == "native"
+
+
+def test_where_every_call_passes_through_litellm_nothing_is_relayed(settings: Settings) -> None:
+    settings.OPENROUTER_CLIENT = "litellm"
+    assert resolve("anthropic/claude-opus-5", ACME, directory()).target.transport == "litellm"
+
+
+ROUTERS = [
+    "openrouter/auto",
+    "@preset/cheap",
+    "openai/gpt-5@preset/cheap",
+    "openai/gpt-5:online",
+    "claude-bridge/openrouter/auto",
+]
+
+
+@pytest.mark.parametrize("name", ROUTERS)
+def test_a_router_is_refused_unless_an_alias_leads_there(name: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        resolve(name, ACME, directory())
+    assert repr(name) in refused.value.message
+    assert "alias" in refused.value.message
+
+
+@pytest.mark.parametrize("target", ["openrouter/auto", "@preset/cheap", "openai/gpt-5:online"])
+def test_an_alias_may_lead_to_a_router(target: str) -> None:
+    assert target_of("any", directory((ACME, plain("any", target)))) == target
+
+
+def test_a_router_is_not_listed() -> None:
+    assert "openrouter/auto" not in directory().names_for(ACME)

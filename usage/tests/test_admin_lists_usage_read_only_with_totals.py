@@ -33,6 +33,7 @@ RECORD = {
     "status": 200,
 }
 OTHERWISE = {  # fields that are shown by a method of the page
+    "shown_attempts": "attempts",
     "shown_input": "input_tokens",
     "shown_output": "output_tokens",
     "shown_cache_read": "cache_read_tokens",
@@ -186,6 +187,14 @@ def test_the_page_of_a_record_shows_every_field_and_the_exact_cost(admin: Client
     assert not form.form.fields  # nothing to type into
     shown_fields = {OTHERWISE.get(name, name) for name in flatten_fieldsets(form.fieldsets)}
     assert shown_fields == {field.name for field in UsageRecord._meta.fields} - {"id"}
+
+
+def test_the_page_of_a_record_shows_each_attempt(admin: Client) -> None:
+    failed = {"target": "openai/gpt-5", "status": 502, "error": "<b>broken</b>", "milliseconds": 90, "cost": 0}
+    row = record("req_1", cast.alice(), attempts=[failed, {**failed, "status": 200, "error": ""}])
+    page = admin.get(reverse("admin:usage_usagerecord_change", args=[row.pk])).content.decode()
+    assert "openai/gpt-5: 502 &lt;b&gt;broken&lt;/b&gt;" in page
+    assert "openai/gpt-5: 200 answered" in page
 
 
 def test_a_record_outlives_what_it_points_to(admin: Client) -> None:

@@ -11,6 +11,7 @@ from messages_api import schemas
 from messages_api.errors import InvalidRequest
 from messages_api.schemas import ABSENT, MessagesRequest
 from messages_api.services.model_facts import ModelFacts
+from messages_api.services.terms import NO_TERMS, Terms
 from messages_api.services.translation.effort import reasoning_parameter
 from messages_api.services.translation.names import acceptable_id, acceptable_name
 from messages_api.services.translation.reasoning import reasoning_back
@@ -49,14 +50,14 @@ def translate_request(
     *,
     model: str,
     facts: ModelFacts,
+    terms: Terms = NO_TERMS,
     session_id: str = "",
-    system_addendum: str = "",
 ) -> Translation:
     """`request` for `model`, as `facts` say it likes it. Raises InvalidRequest for what cannot be expressed."""
     tools = NO_TOOLS if request.tools is ABSENT else translate_tools(bytes(request.tools), facts.family)
     translation = Translation({"model": model}, tools)
     body = translation.body
-    body["messages"] = _messages(request, facts, system_addendum, translation.warnings)
+    body["messages"] = _messages(request, facts, terms.system_addendum, translation.warnings)
     body["max_tokens"] = _max_tokens(request, facts, translation.warnings)
     if tools.functions:
         body["tools"] = orjson.Fragment(tools.functions)

@@ -5,7 +5,7 @@ interleave: then a tool call's block stays open until its arguments are a whole 
 meanwhile for other blocks waits, in order. What is not a whole answer is an error, never an invented end.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -79,7 +79,10 @@ class StreamTranslator:
         tools: Tools = NO_TOOLS,
         input_tokens: int = 0,
         search_query: str = "",
+        stop_sequences: Sequence[str] = (),
+        watched: Sequence[str] = (),
     ) -> None:
+        self.is_stopped = False
         self.usage: ChatUsage | None = None
         self.provider = ""
         self.stop_reason: out.StopReason | None = None

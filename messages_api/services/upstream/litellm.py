@@ -13,6 +13,7 @@ import functools
 import logging
 import os
 import re
+import time
 import warnings
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -167,12 +168,14 @@ class LiteLlmStream:
         self._wrapper = wrapper
         self._place = place
         self._source: Any = None
+        self.heard_at = time.monotonic()
 
     async def __aiter__(self) -> AsyncIterator[list[ChatChunk]]:
         fold = _Fold(self._place)
         with _told(self._place):
             self._source = await _source(self._wrapper)
             async for piece in self._source:
+                self.heard_at = time.monotonic()
                 if piece is None or isinstance(piece, dict):  # a line of the stream that says nothing
                     continue
                 chunk = fold.chunk(piece)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.request import proxy_bypass
@@ -108,6 +109,7 @@ class HttpChatStream:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.generation_id = response.headers.get("X-Generation-Id", "")
         self._response = response
+        self.heard_at = time.monotonic()
         self._is_done = False
 
     async def __aiter__(self) -> AsyncIterator[list[ChatChunk]]:
@@ -115,6 +117,7 @@ class HttpChatStream:
         content = self._response.content
         try:
             while received := await content.readany():
+                self.heard_at = time.monotonic()
                 payloads = reader.feed(received)
                 for chunks in _until_failure(payloads):
                     yield chunks
