@@ -6,7 +6,7 @@ BIN := .venv/bin
 NODE := .node
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help serve demo test check proof bench tools clean
+.PHONY: help serve demo test check proof mutants bench tools clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ check: .venv/dev ## lint, types, import contracts, Django's checks
 
 proof: .venv/dev tools ## the long proofs: thousands of streams, faults, kills
 	$(BIN)/python -m pytest -m proof -p no:cacheprovider
+
+mutants: .venv/dev tools ## put one small bug per pitfall into the code: its test must turn red
+	$(BIN)/python -m tests.mutants $(PITFALLS)
 
 bench: .venv/dev ## server CPU per request and chunk, beside the bare bound
 	$(BIN)/python -m benchmarks $(BENCH)

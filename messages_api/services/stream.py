@@ -43,7 +43,8 @@ class MessageStream:
         self._live.add(self)
         self._first = asyncio.create_task(self._next())
         try:
-            done, _ = await asyncio.wait({self._first}, timeout=PATIENCE_SECONDS)
+            patience = min(PATIENCE_SECONDS, settings.CONTENT_SECONDS)
+            done, _ = await asyncio.wait({self._first}, timeout=patience)
             if done:
                 self._first.result()
         except BaseException:
