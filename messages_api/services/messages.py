@@ -1,6 +1,7 @@
 """The story of a request for an answer, step by step; each step is a module of its own (ARCHITECTURE.md)."""
 
 import asyncio
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,12 +10,13 @@ from django.conf import settings
 
 from accounts.authentication import Caller
 from messages_api.errors import Overloaded, PaymentRequired
-from messages_api.schemas import MessagesRequest, parse_request
+from messages_api.schemas import MessagesRequest, parse_envelope, request_of
 from messages_api.services.gateway import RESTARTING, Gateway
 from messages_api.services.routing import Route, current_directory, resolve
 from messages_api.services.settlement import Settlement, told
 from messages_api.services.stream import MessageStream
-from messages_api.services.token_count import estimate_tokens, last_words
+from messages_api.services.token_estimate import estimate_tokens
+from messages_api.services.translation.last_words import last_words
 from messages_api.services.translation.request import Translation, translate_request
 from messages_api.services.translation.response import message_of
 from messages_api.services.translation.stream import StreamTranslator
@@ -37,7 +39,8 @@ class Incoming:
 
 async def answer(gateway: Gateway, incoming: Incoming) -> bytes | MessageStream:
     """The answer to a Messages request: JSON, or a stream that has begun. Raises ApiError."""
-    request = parse_request(incoming.body)
+    envelope = parse_envelope(incoming.body)
+    request = request_of(envelope)
     route = resolve(request.model, incoming.caller.team_id, await current_directory())
     settlement = _admit(gateway, incoming, request, route)
     task = asyncio.current_task()
@@ -45,7 +48,8 @@ async def answer(gateway: Gateway, incoming: Incoming) -> bytes | MessageStream:
     gateway.starting.add(task)
     try:
         call = _call(incoming, request, route)
-        translator = _translator(incoming, request, route, call.translation)
+        estimate = estimate_tokens(envelope, route.system_addendum) * gateway.token_factors.factor(str(route.target))
+        translator = _translator(incoming, request, route, call.translation, math.ceil(estimate))
         upstream = gateway.upstream_for(route.target)
         if request.stream:
             return await _begin(gateway, upstream, call, translator, settlement)
@@ -118,14 +122,14 @@ def _paying_key(caller: Caller, route: Route) -> str:
 
 
 def _translator(
-    incoming: Incoming, request: MessagesRequest, route: Route, translation: Translation
+    incoming: Incoming, request: MessagesRequest, route: Route, translation: Translation, input_tokens: int
 ) -> StreamTranslator:
     return StreamTranslator(
         message_id=f"msg_{incoming.request_id.removeprefix('req_')}",
         model=request.model,
         family=route.target.facts.family,
         tools=translation.tools,
-        input_tokens=estimate_tokens(request),
+        input_tokens=input_tokens,
         search_query=last_words(request) if translation.tools.web_search else "",
     )
 
