@@ -19,6 +19,7 @@ from messages_api.services.model_facts import ModelFacts
 from messages_api.services.routing import Target
 from messages_api.services.settlement import ClientStalled, Settlement
 from messages_api.services.stream import MessageStream
+from messages_api.services.token_factors import TokenFactors
 from messages_api.services.translation.chat import AnswerError
 from testing import cast as people
 from usage.models import UsageRecord
@@ -117,7 +118,7 @@ def send(ledger: Ledger) -> Iterator[Send]:
         places = [Target(f"model-{number}", ModelFacts("m", prices=Prices(1, 1))) for number in range(targets)]
         entry = Entry("req_1", caller, Origin(), "sonnet", str(places[0]), streamed=True, prices=None)
         ledger.open(entry)
-        settlement = Settlement(ledger, entry)
+        settlement = Settlement(ledger, entry, TokenFactors())
         live: set[MessageStream] = set()
         stream = MessageStream(Attempts(make, places, settlement, retry_seconds), settlement, live)
         ticking = asyncio.create_task(tick(live))
