@@ -101,7 +101,7 @@ def _read_tokens(raw: bytes) -> int:
     """The tokens of what a model would read of `raw`; what cannot be opened is taken as the text that it is."""
     try:
         return sum(part if isinstance(part, int) else _text_tokens(part) for part in _read(_decode(raw)))
-    except (ValueError, OverflowError, RecursionError):
+    except (ValueError, RecursionError):
         return _json_tokens(raw)
 
 

@@ -29,6 +29,7 @@ GPT = ModelFacts(
 )
 OPUS = replace(GPT, id="anthropic/claude-opus-5", family="anthropic", efforts=("max", "xhigh", "high", "medium", "low"))
 HAIKU = replace(OPUS, id="anthropic/claude-haiku-4.5", efforts=())
+WRITER = replace(PLAIN, id="acme/sonnet-writer", family="acme")
 ALWAYS = replace(GPT, id="openai/o3", reasoning_is_mandatory=True)
 DIRECTORY = Directory(
     aliases={
@@ -36,7 +37,7 @@ DIRECTORY = Directory(
         (None, "my-claude"): Alias("my-claude", (OPUS.id,), is_family=False),
         (None, "local"): Alias("local", (LOCAL,), is_family=False),
     },
-    models={facts.id: facts for facts in (PLAIN, GPT, OPUS, HAIKU, ALWAYS)},
+    models={facts.id: facts for facts in (PLAIN, GPT, OPUS, HAIKU, ALWAYS, WRITER)},
     providers={"ollama": ProviderAccess("ollama", "ollama", "http://127.0.0.1:1", "")},
 )
 
@@ -105,7 +106,7 @@ def test_nothing_is_invented_about_a_models_dates() -> None:
 
 
 def test_only_claudes_models_have_a_line() -> None:
-    assert [described(name).line for name in (OPUS.id, HAIKU.id, "my-claude", "sonnet", GPT.id)] == [
+    assert [described(name).line for name in (OPUS.id, HAIKU.id, "my-claude", "sonnet", WRITER.id)] == [
         "opus",
         "haiku",
         "opus",

@@ -184,9 +184,19 @@ def test_signatures_and_encrypted_content_count_by_their_size() -> None:
     assert added({"type": "redacted_thinking", "data": seal}) == math.ceil(len(seal) / 6) + PART_TOKENS
 
 
-@pytest.mark.parametrize("messages", [b'["\xff"]', b"[" * 900 + b"]" * 900, b'[{"content": 1e999}]', b'"text"', b"7"])
+@pytest.mark.parametrize(
+    "messages",
+    [
+        pytest.param(b'["\xff and more of it"]', id="not UTF-8"),
+        pytest.param(b'{"deep":' * 600 + b'"x"' + b"}" * 600, id="nested too deeply"),
+        pytest.param(b'[{"content": 1e999, "and": "more"}]', id="a number too large"),
+        pytest.param(b'[{"input": {"n": %s}}]' % (b"9" * 30), id="an integer too large"),
+        pytest.param(b'"a text where messages are wanted"', id="no list"),
+    ],
+)
 def test_what_cannot_be_opened_is_counted_by_its_text(messages: bytes) -> None:
-    assert count(Envelope("m", False, {"messages": Raw(messages)})) >= REQUEST_TOKENS + messages.count(b"[") // 8
+    text = messages.decode(errors="replace")
+    assert count(Envelope("m", False, {"messages": Raw(messages)})) >= REQUEST_TOKENS + tokens(text) // 2
 
 
 def test_more_than_any_model_takes_is_counted_by_its_size() -> None:
