@@ -1,7 +1,7 @@
 """Owns what a model can do, as Anthropic's `ModelInfo.capabilities` says it (wire.md 1.8).
 
 It is about requests to this server: what the translation says in another way counts as supported, what it leaves out
-or refuses does not. Claude's models on OpenRouter are relayed, unless an alias has them translated.
+or refuses does not, and what is relayed is up to the target.
 """
 
 from collections.abc import Container
@@ -22,7 +22,7 @@ CONTEXT_EDITS = ("clear_thinking_20251015", "clear_tool_uses_20250919", "compact
 def capabilities(target: Target) -> dict[str, Capability]:
     """What `target` can do. Every key is present, as the SDK's type promises."""
     facts, is_openrouter = target.facts, target.provider is None
-    is_relayed = is_openrouter and facts.family == "anthropic"
+    is_relayed = target.transport == "native"
     takes_schema = facts.supports("structured_outputs") or facts.supports("response_format")
     return {
         "batch": _one(supported=False),

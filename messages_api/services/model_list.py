@@ -52,6 +52,7 @@ def model_info(name: str, directory: Directory, team_id: int) -> dict[str, Any]:
     """One entry. Raises NotFound for a name that leads nowhere."""
     route = resolve(name, team_id, directory)
     facts = route.target.facts
+    limits = [limit for limit in (facts.max_output, route.terms.max_output) if limit is not None]
     return {
         "type": "model",
         "id": name,
@@ -62,7 +63,7 @@ def model_info(name: str, directory: Directory, team_id: int) -> dict[str, Any]:
         "retires_at": None,
         "line": _line(facts),
         "max_input_tokens": facts.context_length,
-        "max_tokens": facts.max_output,
+        "max_tokens": min(limits, default=None),
         "capabilities": capabilities(route.target),
     }
 

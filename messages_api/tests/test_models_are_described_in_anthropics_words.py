@@ -95,6 +95,12 @@ def test_a_model_has_the_limits_of_the_catalogue() -> None:
     assert (described("local").max_input_tokens, described("local").max_tokens) == (None, None)
 
 
+def test_an_aliass_own_limit_is_told() -> None:
+    brief = Alias("brief", (OPUS.id,), is_family=False, terms=Terms(max_output=1_000))
+    where = replace(DIRECTORY, aliases={(None, "brief"): brief})
+    assert model_info("brief", where, team_id=1)["max_tokens"] == 1_000
+
+
 def test_nothing_is_invented_about_a_models_dates() -> None:
     model = described(GPT.id)
     assert (model.created_at.timestamp(), model.lifecycle, model.deprecated_at, model.retires_at) == (
