@@ -14,6 +14,7 @@ from messages_api.services.catalog import SNAPSHOT, catalog_model
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.model_list import LARGEST_PAGE, LINES, Page, list_models, model_info
 from messages_api.services.routing import Alias, Directory, ProviderAccess, model_facts, resolve
+from messages_api.services.terms import Terms
 
 TEAM = 1
 LOCAL = "litellm:ollama/llama"
@@ -98,7 +99,7 @@ def test_a_model_has_the_limits_of_the_catalogue() -> None:
 def test_an_aliass_own_limit_is_told() -> None:
     brief = Alias("brief", (OPUS.id,), is_family=False, terms=Terms(max_output=1_000))
     where = replace(DIRECTORY, aliases={(None, "brief"): brief})
-    assert model_info("brief", where, team_id=1)["max_tokens"] == 1_000
+    assert model_info("brief", where, team_id=TEAM)["max_tokens"] == 1_000
 
 
 def test_nothing_is_invented_about_a_models_dates() -> None:
