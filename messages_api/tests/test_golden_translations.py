@@ -17,6 +17,7 @@ import pytest
 from messages_api.schemas import MessagesRequest, parse_request
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.sse import encode
+from messages_api.services.terms import Terms
 from messages_api.services.token_count import last_words
 from messages_api.services.translation.chat import ChatChunk, decode_chunk
 from messages_api.services.translation.request import Translation, translate_request
@@ -141,11 +142,11 @@ def _blocks(seen: Any) -> list[Json]:
 # --- the way there and back ------------------------------------------------------------------------------------------
 
 
-def translate(request: MessagesRequest, model: str, **more: str) -> Translation:
+def translate(request: MessagesRequest, model: str, **more: Any) -> Translation:
     return translate_request(request, model=model, facts=MODELS[model], **more)
 
 
-def sent(request: MessagesRequest, model: str, **more: str) -> Json:
+def sent(request: MessagesRequest, model: str, **more: Any) -> Json:
     body: Json = orjson.loads(translate(request, model, **more).encode())
     return body
 
@@ -307,12 +308,12 @@ def test_the_session_makes_caching_stick() -> None:
 
 
 def test_an_aliass_words_come_last_in_the_instructions() -> None:
-    body = sent(request_of("text"), "openai/gpt-5", system_addendum="Use tools.")
+    body = sent(request_of("text"), "openai/gpt-5", terms=Terms(system_addendum="Use tools."))
     assert body["messages"][0] == {"role": "system", "content": "Be kind.\n\nUse tools."}
 
 
 def test_an_aliass_words_are_the_instructions_where_there_are_none() -> None:
-    body = sent(request_of("prefilled_answer"), "openai/gpt-5", system_addendum="Use tools.")
+    body = sent(request_of("prefilled_answer"), "openai/gpt-5", terms=Terms(system_addendum="Use tools."))
     assert body["messages"][0] == {"role": "system", "content": "Use tools."}
 
 
