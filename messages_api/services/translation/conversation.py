@@ -12,7 +12,7 @@ from messages_api.services.translation import tool_changes
 from messages_api.services.translation.cache_marks import MARK, mark_for
 from messages_api.services.translation.names import acceptable_id, acceptable_name
 from messages_api.services.translation.reasoning import reasoning_back
-from messages_api.services.translation.tables import SYSTEM_ANYWHERE
+from messages_api.services.translation.tables import CACHE_CONTROL, SYSTEM_ANYWHERE
 
 Chat = dict[str, Any]
 #: Claude Code's first system block differs from conversation to conversation and would spoil the prompt cache.
@@ -39,9 +39,6 @@ class Draft:
 def conversation(request: MessagesRequest, more_instructions: Iterable[str], draft: Draft) -> list[Chat]:
     """The messages of a chat completion. Raises InvalidRequest for what cannot be expressed."""
     chat = _system(request, more_instructions, draft)
-    last_user = max(
-        (place for place, m in enumerate(request.messages) if isinstance(m, schemas.UserMessage)), default=0
-    )
     called: set[str] = set()  # whose results are still to come
     waiting: list[Chat] = []  # what may not come between a tool's call and its result
     for position, message in enumerate(request.messages):
@@ -49,17 +46,17 @@ def conversation(request: MessagesRequest, more_instructions: Iterable[str], dra
             case schemas.UserMessage(content=content):
                 results, said = _user(content, draft)
                 chat += results
-                called -= {result["tool_call_id"] for result in results}
+                if called:
+                    called -= {result["tool_call_id"] for result in results}
                 waiting = said + waiting if results else waiting + said
             case schemas.AssistantMessage(content=content):
                 chat += waiting
                 waiting = []
                 chat.append(_assistant(content, f"messages[{position}]", draft))
                 called = {call["id"] for call in chat[-1].get("tool_calls", ())}
-            case schemas.SystemMessage(clear_at="next_user_message") if position < last_user:
-                pass  # it was for a turn that is over
             case schemas.SystemMessage(content=content):
-                waiting += _instructions(content, draft)
+                if message.clear_at != "next_user_message" or not _is_answered(request, position):
+                    waiting += _instructions(content, draft)
         if not called:
             chat += waiting
             waiting = []
@@ -67,6 +64,11 @@ def conversation(request: MessagesRequest, more_instructions: Iterable[str], dra
     if all(message["role"] == "system" for message in chat):
         raise InvalidRequest("messages: every message is empty")
     return chat
+
+
+def _is_answered(request: MessagesRequest, position: int) -> bool:
+    """Whether the user spoke after this message: what was said for one turn only is not said again (wire.md 1.3)."""
+    return any(isinstance(message, schemas.UserMessage) for message in request.messages[position:])
 
 
 def _system(request: MessagesRequest, more: Iterable[str], draft: Draft) -> list[Chat]:
@@ -86,19 +88,16 @@ def _without_attribution(block: schemas.TextBlock) -> schemas.TextBlock:
 
 def _text_content(blocks: Sequence[schemas.TextBlock], draft: Draft) -> str | list[Chat]:
     """Plain text where no part of it marks a cache breakpoint that the family understands, else parts."""
-    parts = [_text(block, draft) for block in blocks if block.text]
-    if any(MARK in part for part in parts):
-        return parts
-    return "\n\n".join(part["text"] for part in parts)
+    if draft.facts.family in CACHE_CONTROL and any(block.cache_control for block in blocks):
+        return [_text(block, draft) for block in blocks if block.text]
+    return "\n\n".join([block.text for block in blocks if block.text])
 
 
 def _instructions(content: str | list[schemas.SystemBlock], draft: Draft) -> list[Chat]:
     """Instructions in the middle: a system message where the family takes one there, else marked in a user's."""
-    blocks = [schemas.TextBlock(content)] if isinstance(content, str) else content
-    texts = [
-        block if isinstance(block, schemas.TextBlock) else schemas.TextBlock(tool_changes.words(block))
-        for block in blocks
-    ]
+    texts = (
+        [schemas.TextBlock(content)] if isinstance(content, str) else [tool_changes.said(block) for block in content]
+    )
     if draft.facts.family in SYSTEM_ANYWHERE:
         said = _text_content(texts, draft)
         return [{"role": "system", "content": said}] if said else []

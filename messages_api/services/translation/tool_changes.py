@@ -4,8 +4,6 @@ A chat completion has one list of tools for the whole conversation. It gets thos
 changed and when is told in words, where the change stood.
 """
 
-from collections.abc import Iterator
-
 import msgspec
 from msgspec import Raw, Struct
 
@@ -16,7 +14,6 @@ from messages_api.schemas import (
     SystemBlock,
     SystemMessage,
     TextBlock,
-    ToolAdditionBlock,
     ToolRemovalBlock,
 )
 from messages_api.services.translation.names import acceptable_name
@@ -32,7 +29,13 @@ _name = msgspec.json.Decoder(_Named).decode
 
 def tools_in_force(request: MessagesRequest) -> bytes:
     """The JSON array of the tools that the model may call now. Raises InvalidRequest."""
-    changes = list(_changes(request))
+    changes = [
+        block
+        for message in request.messages
+        if isinstance(message, SystemMessage) and not isinstance(message.content, str)
+        for block in message.content
+        if not isinstance(block, TextBlock)
+    ]
     if not changes:
         return bytes(request.tools)
     try:
@@ -51,16 +54,10 @@ def tools_in_force(request: MessagesRequest) -> bytes:
     return b"[" + b",".join(tool for name, tool in tools.items() if name not in gone) + b"]"
 
 
-def words(block: SystemBlock) -> str:
+def said(block: SystemBlock) -> TextBlock:
     """What a block of a system message tells the model."""
     if isinstance(block, TextBlock):
-        return block.text
+        return block
     name = _name(block.tool.definition).name if isinstance(block.tool, DefinedTool) else block.tool.name
     change = "is no longer available" if isinstance(block, ToolRemovalBlock) else "is available from here on"
-    return f"The tool {acceptable_name(name)} {change}."
-
-
-def _changes(request: MessagesRequest) -> Iterator[ToolAdditionBlock | ToolRemovalBlock]:
-    for message in request.messages:
-        if isinstance(message, SystemMessage) and not isinstance(message.content, str):
-            yield from (block for block in message.content if not isinstance(block, TextBlock))
+    return TextBlock(f"The tool {acceptable_name(name)} {change}.")
