@@ -85,11 +85,10 @@ class ContentSource(Tagged, tag="content"):
 # --- content blocks --------------------------------------------------------------------------------------------------
 
 
-class TextBlock(Lossy, tag="text"):
+class TextBlock(Tagged, tag="text"):
     text: str
     cache_control: CacheControl | None = None
-    citations: Raw = ABSENT  # of an earlier answer
-    dropped = ("citations",)
+    citations: Raw = ABSENT  # of an earlier answer; dropped where the text is sent: there are too many to look twice
 
 
 class ImageBlock(Lossy, tag="image"):

@@ -6,6 +6,7 @@ from typing import Any
 
 from messages_api import schemas
 from messages_api.errors import InvalidRequest
+from messages_api.fields import log_dropped
 from messages_api.schemas import MessagesRequest
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.translation import tool_changes
@@ -168,6 +169,8 @@ def _parts(
 
 
 def _text(block: schemas.TextBlock, draft: Draft) -> Chat:
+    if block.citations is not schemas.ABSENT:
+        log_dropped("text.citations")
     return draft.marked([_plain(block.text)], block.cache_control)[0]
 
 

@@ -97,14 +97,16 @@ def reasoning_back(blocks: Iterable[AssistantBlock], family: str) -> dict[str, A
         _carried(block, position)
         for position, block in enumerate(b for b in blocks if isinstance(b, ThinkingBlock | RedactedThinkingBlock))
     ]
-    details = _once(detail for origin, detail in carried if origin == family)
+    details = _once([detail for origin, detail in carried if origin == family])
+    if not details:
+        return {}
     if all(detail["type"] == PLAIN for detail in details):
         text = "".join(text_of(detail) for detail in details)
         return {"reasoning": text} if text else {}
     return {"reasoning_details": [detail for detail in details if detail["type"] != PLAIN]}
 
 
-def _once(details: Iterable[ReasoningDetail]) -> list[ReasoningDetail]:
+def _once(details: list[ReasoningDetail]) -> list[ReasoningDetail]:
     """`details` without copies: OpenRouter's Messages endpoint tells a signed thought twice, the second time sealed."""
     kept: list[ReasoningDetail] = []
     seen: set[tuple[str, str | None]] = set()

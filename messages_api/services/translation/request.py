@@ -171,8 +171,9 @@ def _answer_schema(raw: bytes, family: str) -> Chat:
 
 def _top_mark(request: MessagesRequest, facts: ModelFacts) -> Chat:
     """A breakpoint at whatever is last: only Claude's providers know it."""
-    mark = mark_for(request.cache_control, facts.family)
-    return {MARK: mark} if mark and facts.family == "anthropic" else {}
+    if request.cache_control is None or facts.family != "anthropic":
+        return {}
+    return {MARK: mark_for(request.cache_control, facts.family)}
 
 
 # --- which way it goes, and who asks ---------------------------------------------------------------------------------
