@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
@@ -354,3 +355,11 @@ def test_a_count_of_tokens_takes_what_the_sdk_sends_for_one() -> None:
     body = msgspec.json.decode(body_of(cache_control={"type": "ephemeral"}, speed="fast"))
     del body["max_tokens"]
     assert parse_count_request(orjson.dumps(body)).speed == "fast"
+
+
+def test_the_page_for_readers_names_what_is_dropped_and_refused() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "fields.md").read_text()
+    names = {*schemas.FORWARDED - {"model"}, *fields.DROPPED, *fields.REFUSED, *fields.REFUSED_IN_TRANSLATION}
+    names |= {*fields.UNSERVED_TYPES, *fields.UNSERVED_TOOLS, *tools.DROPPED}
+    names |= {name for place in PLACES.values() for struct in place.values() for name in dropped_of(struct)}
+    assert [name for name in sorted(names) if f"`{name}" not in page] == []
