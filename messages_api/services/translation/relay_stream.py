@@ -81,6 +81,7 @@ class AnswerRelay:
         self._is_given = False  # whether the client has its message_start
         self._is_estimated = False  # and whether that one was a guess of ours
         self._has_begun = self._has_content = self._is_judged = False
+        self._is_quiet = False  # whether there is content, and more may come
 
     def start(self) -> bytes:
         """message_start, once: the upstream's if it has come, else one with an estimate of the input."""
@@ -94,6 +95,9 @@ class AnswerRelay:
 
     def feed(self, received: bytes) -> Iterator[bytes]:
         """What of `received` is for the client, in one piece; what came before an error comes before its exception."""
+        if self._is_quiet and not self._rest and UNREAD.fullmatch(received):
+            yield received  # as nearly every piece of a stream
+            return
         said: list[bytes] = []
         try:
             self._read(self._rest + received, said)
@@ -127,7 +131,7 @@ class AnswerRelay:
             data = data.replace(b"\r\n", b"\n")
         position = 0
         while not self.is_ended:
-            if self._has_content and (unread := UNREAD.match(data, position)):
+            if self._is_quiet and (unread := UNREAD.match(data, position)):
                 said.append(data[position : unread.end()])
                 position = unread.end()
             end = data.find(END, position)
@@ -174,7 +178,7 @@ class AnswerRelay:
         """Content, and events that are not known yet; the latter do not count as content."""
         self._check_begun()
         if kind == "content_block_start":
-            self._has_content = True
+            self._has_content = self._is_quiet = True
         if self._has_content:
             return self._released() + _framed(kind, payload)
         if kind.startswith("content_block"):
@@ -183,7 +187,7 @@ class AnswerRelay:
 
     def _judge(self, event: _Event, payload: bytes) -> bytes:
         self._check_begun()
-        self._is_judged = True
+        self._is_judged, self._is_quiet = True, False
         self.stop_reason = (event.delta.stop_reason if event.delta else None) or ""
         if not self._has_content and self.stop_reason in NEEDS_CONTENT:
             raise AnswerError("The model gave an empty answer.")
