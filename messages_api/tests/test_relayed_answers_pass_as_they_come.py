@@ -260,6 +260,14 @@ def test_a_late_usage_that_is_none_leaves_what_was_told_before() -> None:
     assert tokens_of(relay.usage).cache_read == 100
 
 
+def test_an_event_whose_end_is_missing_is_not_overtaken_by_the_next() -> None:
+    relay = relay_of()
+    assert [*relay.feed(b"".join(STREAM[:4]))]
+    assert not [*relay.feed(THOUGHT.removesuffix(b"\n"))]
+    with pytest.raises(AnswerError):
+        [*relay.feed(THOUGHT)]
+
+
 @pytest.mark.parametrize("reason", ["refusal", "max_tokens", "model_context_window_exceeded", "stop_sequence"])
 def test_an_answer_may_end_without_content_for_a_reason_of_its_own(reason: str) -> None:
     events = events_of(answer([event(START), JUDGED.replace(b"end_turn", reason.encode()), ENDED]))

@@ -30,10 +30,6 @@ class _Block(Struct, gc=False):
     data: str | None = None
 
 
-class _Addition(Struct, gc=False):
-    tool: Raw = ABSENT
-
-
 class _Turn(Struct, gc=False):
     content: Raw = ABSENT
     output_config: Raw = ABSENT
@@ -46,15 +42,25 @@ class _Effort(Struct, gc=False):
 class _Tool(Struct, gc=False):
     type: str | None = None
     model: Raw = ABSENT
-    definition: Raw = ABSENT
+
+
+class _Change(Struct, gc=False):
+    definition: _Tool | None = None
+
+
+class _Addition(Struct, gc=False):
+    tool: _Change | None = None
+
+
+class _TurnWithTools(Struct, gc=False):
+    content: str | list[_Addition] | None = None
 
 
 _BLOCK = msgspec.json.Decoder(_Block)
-_ADDITION = msgspec.json.Decoder(_Addition)
 _TURN = msgspec.json.Decoder(_Turn)
 _EFFORT = msgspec.json.Decoder(_Effort)
-_TOOL = msgspec.json.Decoder(_Tool)
 _TOOLS = msgspec.json.Decoder(list[_Tool])
+_TURNS_WITH_TOOLS = msgspec.json.Decoder(list[_TurnWithTools])
 
 
 # --- reasoning -------------------------------------------------------------------------------------------------------
@@ -63,31 +69,36 @@ _TOOLS = msgspec.json.Decoder(list[_Tool])
 def without_reasoning(messages: Raw, seals: Sequence[str]) -> Raw:
     """`messages` without the reasoning under these seals, which the target would refuse as none of its own."""
     marks = [seal.encode() for seal in seals]
-    if not any(mark in bytes(messages) for mark in marks):
+    if not _holds(messages, marks):
         return messages
     turns = [
-        _turn_without(f"messages[{position}]", turn, seals) if any(mark in bytes(turn) for mark in marks) else turn
+        _turn_without(f"messages[{position}]", turn, marks) if _holds(turn, marks) else turn
         for position, turn in _numbered(messages)
     ]
     return Raw(encoded(turns))
 
 
-def _turn_without(path: str, turn: Raw, seals: Sequence[str]) -> Any:
+def _turn_without(path: str, turn: Raw, marks: Sequence[bytes]) -> Any:
     content = read(path, turn, _TURN).content
     if not _is_list(content):
         return turn
     blocks = items(f"{path}.content", content)
-    kept = [block for position, block in enumerate(blocks) if not _is_sealed(f"{path}[{position}]", block, seals)]
+    kept = [block for position, block in enumerate(blocks) if not _is_sealed(f"{path}[{position}]", block, marks)]
     return turn if len(kept) == len(blocks) else changed(path, turn, content=kept or NO_CONTENT)
 
 
-def _is_sealed(path: str, raw: Raw, seals: Sequence[str]) -> bool:
+def _is_sealed(path: str, raw: Raw, marks: Sequence[bytes]) -> bool:
     """Whether a block is reasoning under one of the seals; a text may well speak of them."""
-    if not any(seal.encode() in bytes(raw) for seal in seals):
+    if not _holds(raw, marks):
         return False
     block = read(path, raw, _BLOCK)
-    sealed = {"thinking": block.signature, "redacted_thinking": block.data}.get(block.type)
-    return sealed is not None and sealed.startswith(tuple(seals))
+    sealed = {"thinking": block.signature, "redacted_thinking": block.data}.get(block.type) or ""
+    return sealed.encode().startswith(tuple(marks))
+
+
+def _holds(raw: Raw, marks: Sequence[bytes]) -> bool:
+    data = bytes(raw)
+    return any(mark in data for mark in marks)
 
 
 # --- what an alias forbids -------------------------------------------------------------------------------------------
@@ -126,14 +137,11 @@ def check_added_tools(messages: Raw) -> None:
     """The same for the tools that come in the middle of a conversation (wire.md 1.3, tool_addition)."""
     if not _may_hold(messages, b"tool_definition"):
         return
-    for position, turn in _numbered(messages):
-        path = f"messages[{position}].content"
-        content = read(path, turn, _TURN).content
-        for block in items(path, content) if _is_list(content) else ():
-            added = read(path, block, _ADDITION).tool
-            definition = read(path, added, _TOOL).definition if added is not ABSENT else ABSENT
-            if definition is not ABSENT:
-                _check_tool(path, read(path, definition, _TOOL))
+    turns: list[_TurnWithTools] = read("messages", messages, _TURNS_WITH_TOOLS)
+    for position, turn in enumerate(turns):
+        for block in turn.content if isinstance(turn.content, list) else ():
+            if block.tool is not None and block.tool.definition is not None:
+                _check_tool(f"messages[{position}].content", block.tool.definition)
 
 
 def _check_tool(path: str, tool: _Tool) -> None:

@@ -21,8 +21,6 @@ from messages_api.services.translation.relay_usage import added, chat_usage
 from messages_api.services.upstream.failures import failure_in_answer
 
 LONGEST_EVENT = 16 * 1024 * 1024
-#: OpenRouter ends its Messages streams as it ends the others (wire.md 2.6); no Messages client knows it.
-DONE = b"[DONE]"
 END = b"\n\n"
 #: Events that pass unread. JSON holds no newline of its own, so nothing inside it can look like the end of an event.
 UNREAD = re.compile(rb"(?:event: ?content_block_(?:delta|start|stop)\ndata: ?[^\n]++\n\n)++")
@@ -144,9 +142,9 @@ class AnswerRelay:
             raise AnswerError(f"The upstream sent an event of more than {LONGEST_EVENT} bytes.")
 
     def _event(self, frame: bytes) -> bytes:
-        """One event as the client gets it; no bytes for comments, pings (ours are timed) and what only ends a chat."""
+        """One event as the client gets it; no bytes for comments and pings: ours come when they are due."""
         name, payload = _parts(frame)
-        if not payload or payload == DONE:
+        if not payload:
             return b""
         event = _checked(_EVENT.decode, payload)
         self._check_error(event.error)
@@ -201,7 +199,7 @@ class AnswerRelay:
     def _stop(self, payload: bytes) -> bytes:
         if not self._is_judged:
             raise AnswerError("The upstream ended its answer before it was complete.")
-        self.is_ended = True
+        self.is_ended = True  # what OpenRouter says after it, `[DONE]`, no Messages client knows (wire.md 2.6)
         return _framed("message_stop", payload)
 
     def _note(self, message: _Message) -> None:
