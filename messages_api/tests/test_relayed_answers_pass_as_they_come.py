@@ -129,11 +129,10 @@ def test_many_events_that_came_together_leave_together() -> None:
     ids=["nameless", "commented", "numbered", "tight", "broken up"],
 )
 def test_an_event_that_is_framed_unusually_still_is_the_same_event(odd: bytes) -> None:
-    events = [
-        orjson.loads(frame.rpartition(b"data:")[2])
-        for frame in answer([*STREAM[:4], odd, *STREAM[4:]]).split(b"\n\n")[:-1]
-    ]
-    assert events[2] == orjson.loads(THOUGHT.partition(b"data: ")[2])
+    frames = answer([*STREAM[:4], odd, *STREAM[4:]]).split(b"\n\n")
+    name, _, data = frames[2].partition(b"\n")
+    assert name.removeprefix(b"event:").strip() == b"content_block_delta"
+    assert orjson.loads(data.removeprefix(b"data:")) == orjson.loads(THOUGHT.partition(b"data: ")[2])
 
 
 def test_events_that_are_not_known_yet_pass_within_the_answer() -> None:
@@ -352,7 +351,7 @@ def test_a_whole_answer_is_noted() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"<html>", b"null", b"{}", b'{"type":"other"}', b'{"type":"message","content":7}']
+    [b"", b"[]", b"<html>", b"null", b"{}", b'{"type":"other"}', b'{"type":"message","content":7}', b'{"content":[{}]}']
     + [orjson.dumps({**MESSAGE, "content": [], "stop_reason": reason}) for reason in ("end_turn", "tool_use", None)],
 )
 def test_a_whole_answer_that_is_none_is_an_error(body: bytes) -> None:
