@@ -199,6 +199,14 @@ def test_tokens_cost_and_provider_are_noted_in_passing(is_started: bool) -> None
     assert (relay.provider, relay.upstream_id, relay.stop_reason) == ("Amazon Bedrock", "gen-1", "end_turn")
 
 
+def test_a_count_that_is_null_at_the_end_stays_what_it_was() -> None:
+    relay = relay_of()
+    relay.start()
+    later = JUDGED.replace(b'"output_tokens": 42', b'"cache_read_input_tokens":null,"output_tokens": 42')
+    events = events_of(b"".join(fed(relay, [later if piece == JUDGED else piece for piece in STREAM])))
+    assert tokens_of(relay.usage).cache_read == events[-2]["usage"]["cache_read_input_tokens"] == 100
+
+
 def test_what_was_written_to_the_cache_is_known_from_its_parts_too() -> None:
     usage = {
         "input_tokens": 1,
