@@ -15,8 +15,9 @@ from messages_api.services.routing import Target
 from messages_api.services.stream import MessageStream
 from messages_api.services.token_factors import TokenFactors
 from messages_api.services.upstream.base import ChatUpstream
+from messages_api.services.upstream.http import CONNECT_SECONDS, SILENCE_SECONDS
 from messages_api.services.upstream.litellm import LiteLlmUpstream
-from messages_api.services.upstream.openrouter import CONNECT_SECONDS, SILENCE_SECONDS, OpenRouterUpstream
+from messages_api.services.upstream.openrouter import OpenRouterUpstream
 from usage.services.ledger import Ledger
 
 logger = logging.getLogger("bridge")

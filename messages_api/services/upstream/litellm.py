@@ -41,13 +41,8 @@ from messages_api.services.translation.chat import (
 from messages_api.services.translation.reasoning import CLAUDE_FAMILY, CLAUDE_FORMAT
 from messages_api.services.upstream.base import ChatCall, ChatStream, Completion
 from messages_api.services.upstream.failures import failure
-from messages_api.services.upstream.openrouter import (
-    CONNECT_SECONDS,
-    SILENCE_SECONDS,
-    HttpChat,
-    HttpOrder,
-    attribution,
-)
+from messages_api.services.upstream.http import CONNECT_SECONDS, SILENCE_SECONDS, HttpOrder
+from messages_api.services.upstream.openrouter import HttpChat, attribution
 
 logger = logging.getLogger("bridge")
 
