@@ -51,7 +51,7 @@ def test_what_an_alias_imposes_reaches_the_upstream(
     asked = {"max_tokens": 30_000, "thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}}
     reply = ask(held, session, model=f"held-{transport}", messages=question, system="Be kind.", **asked)
     assert reply.status == 200, reply.body
-    (received,) = [request for request in simulator.requests() if request["body"].get("session_id") == session]
+    (received,) = [request for request in simulator.requests() if (request["body"] or {}).get("session_id") == session]
     body = received["body"]
     path, (outer, inner) = PATHS[transport]
     assert received["path"].endswith(path)
@@ -86,5 +86,5 @@ def test_a_field_that_nobody_knows_goes_nowhere(
 ) -> None:
     session = str(uuid4())
     assert ask(held, session, model=f"held-{transport}", preset="cheap", transforms=["middle-out"]).status == 200
-    (received,) = [request for request in simulator.requests() if request["body"].get("session_id") == session]
+    (received,) = [request for request in simulator.requests() if (request["body"] or {}).get("session_id") == session]
     assert not received["body"].keys() & {"preset", "transforms"}

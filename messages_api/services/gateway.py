@@ -17,6 +17,7 @@ from messages_api.services.token_factors import TokenFactors
 from messages_api.services.upstream.base import ChatUpstream
 from messages_api.services.upstream.http import CONNECT_SECONDS, SILENCE_SECONDS
 from messages_api.services.upstream.litellm import LiteLlmUpstream
+from messages_api.services.upstream.messages import MessagesUpstream
 from messages_api.services.upstream.openrouter import OpenRouterUpstream
 from usage.services.ledger import Ledger
 
@@ -59,6 +60,7 @@ class Gateway:
         self.starting: set[asyncio.Task[Any]] = set()  # requests of which nothing has been answered yet
         self.ended: set[asyncio.Task[Any]] = set()  # those of them that were cancelled by `drain`
         self._session = session
+        self.messages = MessagesUpstream(session, settings.OPENROUTER_BASE_URL, **_way_out())
         self._openrouter = OpenRouterUpstream(session, settings.OPENROUTER_BASE_URL, **_way_out())
         self._litellm = LiteLlmUpstream(session, settings.OPENROUTER_BASE_URL, **_way_out())
         self._tasks: list[asyncio.Task[None]] = []

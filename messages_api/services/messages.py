@@ -12,6 +12,7 @@ from accounts.authentication import Caller
 from messages_api.errors import Overloaded, TimedOut
 from messages_api.schemas import parse_envelope
 from messages_api.services.attempts.base import Asked, Attempt
+from messages_api.services.attempts.relayed import RelayedAttempt
 from messages_api.services.attempts.sequence import Attempts
 from messages_api.services.attempts.translated import TranslatedAttempt
 from messages_api.services.gateway import RESTARTING, Gateway
@@ -103,6 +104,8 @@ def _admit(gateway: Gateway, incoming: Incoming, asked: Asked, route: Route, est
 def _attempt(gateway: Gateway, caller: Caller, asked: Asked, estimated: int, target: Target) -> Attempt:
     key = paying_key(caller, target)
     input_tokens = math.ceil(estimated * gateway.token_factors.factor(str(target)))
+    if target.transport == "native":
+        return RelayedAttempt(asked, target, gateway.messages, key, input_tokens)
     return TranslatedAttempt(asked, target, gateway.upstream_for(target), key, input_tokens)
 
 
