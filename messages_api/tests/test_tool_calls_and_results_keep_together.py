@@ -112,7 +112,11 @@ def test_an_image_in_a_result_is_seen_and_not_read_as_text() -> None:
 
 # --- names and ids ---------------------------------------------------------------------------------------------------
 
-ODD = st.text(min_size=1, max_size=80) | st.from_regex(r"[0-9.:-][a-z_.]{0,80}", fullmatch=True)
+ODD = (
+    st.text(min_size=1, max_size=80)
+    | st.from_regex(r"[0-9.:-][a-z_.]{0,80}", fullmatch=True)
+    | st.text("abc_-", min_size=41, max_size=80)
+)
 
 
 @given(name=ODD)
