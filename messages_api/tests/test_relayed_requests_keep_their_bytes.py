@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from messages_api import schemas
+from messages_api import fields, schemas
 from messages_api.errors import InvalidRequest
 from messages_api.schemas import Envelope, parse_envelope
 from messages_api.services.model_facts import ModelFacts
@@ -69,7 +69,7 @@ def test_messages_and_tools_are_not_encoded_anew() -> None:
 
 
 def test_every_field_that_is_known_is_relayed_or_left_out() -> None:
-    assert schemas.FORWARDED | schemas.DROPPED <= RELAYED | LEFT_OUT
+    assert schemas.FORWARDED | fields.DROPPED <= RELAYED | LEFT_OUT
     assert not RELAYED & LEFT_OUT
 
 
