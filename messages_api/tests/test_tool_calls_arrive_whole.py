@@ -51,8 +51,8 @@ def test_fragments_leave_as_they_come() -> None:
 
 
 def test_long_arguments_are_neither_changed_nor_slow() -> None:
-    """A file of 200 KB in small fragments, as models write them."""
-    arguments = json.dumps({"content": "0123456789" * 20_000})
+    """A file of 50 KB in small fragments, as models write them."""
+    arguments = json.dumps({"content": "0123456789" * 5_000})
     pieces = [arguments[at : at + 8] for at in range(0, len(arguments), 8)]
     message = message_in(
         [
@@ -81,6 +81,14 @@ def test_arguments_that_are_no_object_are_an_error(arguments: str) -> None:
     events = translated([call({"name": "a", "arguments": arguments}, index=0, call_id="call_1"), finish("tool_calls")])
     check_grammar(events)
     assert events[-1]["type"] == "error"
+
+
+def test_arguments_that_go_on_after_their_end_are_an_error() -> None:
+    begun = call({"name": "a", "arguments": '{"n":1}'}, index=0, call_id="call_1")
+    for more, last in ((" ", "message_stop"), ("}", "error")):
+        events = translated([begun, text("b"), call({"arguments": more}, index=0), finish("tool_calls")])
+        check_grammar(events)
+        assert events[-1]["type"] == last
 
 
 @pytest.mark.parametrize(
@@ -138,9 +146,12 @@ def test_an_id_that_is_repeated_with_every_fragment_is_one_call() -> None:
 
 @pytest.mark.parametrize("call_id", ["call_1", "", None])
 def test_two_calls_of_an_answer_that_is_not_streamed_stay_two(call_id: str | None) -> None:
-    calls = [{"id": call_id, "type": "function", "function": {"name": n, "arguments": "{}"}} for n in ("a", "b")]
+    calls = [
+        {"id": call_id, "type": "function", "function": {"name": "a", "arguments": arguments}}
+        for arguments in ('{"n":1}', '{"n":2}')
+    ]
     message = whole(completion_of({"tool_calls": calls}, "tool_calls"))
-    assert said_by(message, "tool_use", "name") == ["a", "b"]
+    assert said_by(message, "tool_use", "input") == [{"n": 1}, {"n": 2}]
     assert len(set(said_by(message, "tool_use", "id"))) == 2
 
 

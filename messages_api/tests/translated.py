@@ -43,18 +43,19 @@ def translated_bytes(received: Iterable[bytes], answer: StreamTranslator | None 
 
 
 def _events(payloads: Iterable[bytes], answer: StreamTranslator) -> list[Event]:
-    sent, told = b"", list[out.Event]()
+    told: list[out.Event] = []
+    sent: list[bytes] = []
     try:
         for payload in payloads:
-            events = answer.feed(decode_chunk(payload))
-            sent, told = sent + encode(events), told + events
+            told += (events := answer.feed(decode_chunk(payload)))
+            sent.append(encode(events))
             if answer.is_stopped:
                 break
-        events = answer.finish()
-        sent, told = sent + encode(events), told + events
+        told += (events := answer.finish())
+        sent.append(encode(events))
     except AnswerError as error:
-        return events_of(sent + encode_error(UpstreamFailed(str(error)), "req_1"))
-    read = events_of(sent)
+        return events_of(b"".join([*sent, encode_error(UpstreamFailed(str(error)), "req_1")]))
+    read = events_of(b"".join(sent))
     assert _decoded(fold(told)) == message_added_up(read), "the events folded are not what the client adds up"
     return read
 
