@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from messages_api.schemas import AssistantBlock, RedactedThinkingBlock, ThinkingBlock
-from messages_api.services.translation.chat import AnswerError, Delta, ReasoningDetail
+from messages_api.services.translation.chat import AnswerError, Delta, ReasoningDetail, thoughts_of_content
 
 SEAL = "bridge.reasoning:"
 OPENROUTER_SEAL = "openrouter.reasoning:"
@@ -36,6 +36,8 @@ FORMAT_FAMILY = {
 TEXT_FIELD = {"reasoning.text": "text", "reasoning.summary": "summary"}
 #: A model's plain `reasoning` string, for which there is no detail. Only our tokens have this type.
 PLAIN = "reasoning"
+#: Say what a detail is, and nothing of what it holds.
+NAMES = frozenset({"type", "format", "id"})
 #: What belongs to no family goes back to none.
 NOBODY: tuple[str, ReasoningDetail] = ("", {"type": PLAIN})
 
@@ -46,7 +48,7 @@ NOBODY: tuple[str, ReasoningDetail] = ("", {"type": PLAIN})
 def reasoning_of(delta: Delta) -> list[ReasoningDetail]:
     """The reasoning in `delta` as details. A plain string counts where no detail has the text."""
     details = [_checked(detail) for detail in delta.reasoning_details or ()]
-    plain = delta.reasoning or delta.reasoning_content
+    plain = delta.reasoning or delta.reasoning_content or thoughts_of_content(delta.content)
     if plain and not any(text_of(detail) for detail in details):
         return [{"type": PLAIN, "text": plain}, *details]
     return details
@@ -70,6 +72,21 @@ def text_of(detail: ReasoningDetail) -> str:
 def has_text(detail: ReasoningDetail) -> bool:
     """Whether a detail becomes a thinking block; the others become redacted ones."""
     return detail["type"] in TEXT_FIELD or detail["type"] == PLAIN
+
+
+def continues(detail: ReasoningDetail, begun: ReasoningDetail) -> bool:
+    """Whether `detail` goes on with `begun`, of the same type and index: not once that is sealed by its signature."""
+    seal = begun.get("signature")
+    if seal and (text_of(detail) or detail.get("signature") not in {None, "", seal}):
+        return False
+    return all(
+        detail.get(name) is None or begun.get(name) is None or detail[name] == begun[name] for name in ("id", "format")
+    )
+
+
+def size_of(detail: ReasoningDetail) -> int:
+    """How many characters of content a detail has: its text, and whatever else is not its name."""
+    return sum(len(value) for name, value in detail.items() if isinstance(value, str) and name not in NAMES)
 
 
 def signature(detail: ReasoningDetail, family: str) -> str:
