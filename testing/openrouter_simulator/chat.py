@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from testing.openrouter_simulator.exact_json import Json, encode
+from testing.openrouter_simulator.issued import Given, Giving, add_detail
 from testing.openrouter_simulator.metering import Bill, Usage, chat_usage
 from testing.openrouter_simulator.models import Model, ReasoningShape
 from testing.openrouter_simulator.performance import (
@@ -24,6 +25,8 @@ from testing.openrouter_simulator.signatures import (
     claude_redaction,
     claude_signature,
     encrypted,
+    gemini_redaction,
+    unknown_redaction,
 )
 
 DONE = b"data: [DONE]\n\n"
@@ -46,8 +49,14 @@ class ChatVoice:
     model: Model
     generation_id: str
     thoughts: int = 0
+    giving: Giving = field(default_factory=Giving)
 
     def deltas(self, event: Event) -> Iterator[Json]:
+        for delta in self.voiced(event):
+            self.giving.take(delta)
+            yield delta
+
+    def voiced(self, event: Event) -> Iterator[Json]:
         match event:
             case Text(text):
                 yield {"role": "assistant", "content": text}
@@ -88,10 +97,12 @@ class ChatVoice:
         return {"role": "assistant", "content": "", "reasoning": None, "reasoning_details": [detail]}
 
     def redacted(self, shape: ReasoningShape) -> Json:
-        if shape != "anthropic":
-            delta = self.encrypted_delta("openai" if shape == "plain" else shape)
+        """Encrypted alone. Gemini's stands for no call, and has no id; the formats without seals are opaque."""
+        if shape in SUMMARIES:
+            delta = self.encrypted_delta(shape)
         else:
-            detail = self.detail("reasoning.encrypted", shape, data=claude_redaction())
+            sealed = {"anthropic": claude_redaction, "gemini": gemini_redaction}.get(shape, unknown_redaction)
+            detail = self.detail("reasoning.encrypted", "unknown" if shape == "plain" else shape, data=sealed())
             delta = {"role": "assistant", "content": "", "reasoning_details": [detail]}
         self.thoughts += 1
         return delta
@@ -125,22 +136,10 @@ class ChatMessage:
         if delta.get("reasoning"):
             self.reasoning = (self.reasoning or "") + delta["reasoning"]
         for detail in delta.get("reasoning_details") or []:
-            self.take_detail(detail)
+            add_detail(self.details, detail)
         for piece in delta.get("tool_calls") or []:
             self.take_call(piece)
         self.annotations += delta.get("annotations") or []
-
-    def take_detail(self, detail: Json) -> None:
-        last = self.details[-1] if self.details else None
-        same = last is not None and all(last.get(key) == detail.get(key) for key in ("type", "index", "format"))
-        if last is None or not same or "data" in detail:
-            self.details.append(dict(detail))
-            return
-        for key in ("text", "summary"):
-            if key in detail:
-                last[key] = last.get(key, "") + detail[key]
-        if "signature" in detail:
-            last["signature"] = detail["signature"]
 
     def take_call(self, piece: Json) -> None:
         if piece["index"] not in self.calls:
@@ -223,6 +222,9 @@ class ChatWire:
     def __post_init__(self) -> None:
         self.voice = ChatVoice(self.model, self.generation_id)
         self.envelope = ChatEnvelope(self.generation_id, self.model, self.created)
+
+    def given(self) -> Given:
+        return self.voice.giving.given()
 
     def opening(self, _prompt: Usage, /) -> bytes:
         return b""

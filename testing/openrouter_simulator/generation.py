@@ -11,6 +11,7 @@ from aiohttp import web
 from testing.openrouter_simulator.account import Account, Charge, Status
 from testing.openrouter_simulator.control import Exchange, Log
 from testing.openrouter_simulator.exact_json import Json, encode
+from testing.openrouter_simulator.issued import Given, Issued
 from testing.openrouter_simulator.metering import CHARACTERS_PER_TOKEN, Bill, Usage, bill
 from testing.openrouter_simulator.models import Model
 from testing.openrouter_simulator.performance import (
@@ -37,6 +38,7 @@ NO_FINISH = Finish("stop", "stop")
 class Wire(Protocol):
     """How one endpoint writes an answer down."""
 
+    def given(self) -> Given: ...
     def opening(self, prompt: Usage, /) -> bytes: ...
     def render(self, event: Event) -> bytes: ...
     def verbatim(self, chunk: Json) -> bytes: ...
@@ -55,6 +57,7 @@ class Generation:
     exchange: Exchange
     account: Account
     log: Log
+    issued: Issued
     wire: Wire
     model: Model
     key: str
@@ -98,6 +101,7 @@ class Generation:
             owed = bill(Usage(0), FREE, self.is_byok) if insured else bill(usage, self.model, self.is_byok)
             self.settled = owed
             self.account.charge(self.charge(status, usage, owed))
+            self.issued.remember(self.model.family, self.wire.given())
         return self.settled
 
     def charge(self, status: Status, usage: Usage, owed: Bill) -> Charge:

@@ -8,6 +8,7 @@ import orjson
 
 from testing.openrouter_simulator.chat import DONE, ChatVoice
 from testing.openrouter_simulator.exact_json import Json, encode
+from testing.openrouter_simulator.issued import Given, add_detail
 from testing.openrouter_simulator.metering import Bill, Usage, messages_usage
 from testing.openrouter_simulator.models import Model, ReasoningShape
 from testing.openrouter_simulator.performance import (
@@ -22,7 +23,6 @@ from testing.openrouter_simulator.performance import (
     ThoughtEnd,
 )
 from testing.openrouter_simulator.refusals import Refusal, anthropic_body, canned
-from testing.openrouter_simulator.signatures import claude_redaction, claude_signature
 
 FOREIGN_REASONING_PREFIX = "openrouter.reasoning:"
 STOP_REASON = {
@@ -55,45 +55,46 @@ class MessagesVoice:
         self.chat = ChatVoice(self.model, self.generation_id)
 
     def events(self, event: Event) -> Iterator[Json]:
+        deltas = list(self.chat.deltas(event))
+        details = [detail for delta in deltas for detail in delta.get("reasoning_details") or []]
         match event:
             case Text(text):
                 yield from self.ensure("text", {"type": "text", "text": "", "citations": None})
                 yield self.delta({"type": "text_delta", "text": text})
             case Thought(text, shape):
-                yield from self.thought(text, shape)
-            case ThoughtEnd(whole, shape):
-                yield from self.thought_end(whole, shape)
+                yield from self.thought(text, shape, details)
+            case ThoughtEnd(_, shape):
+                yield from self.thought_end(shape, details)
             case Redacted(shape):
-                yield from self.redacted(shape)
+                yield from self.redacted(shape, details)
             case CallStart():
-                yield from self.call_start(event)
+                yield from self.call_start(event, details)
             case CallPiece(_, text):
                 yield self.delta({"type": "input_json_delta", "partial_json": text})
             case Citations(annotations):
                 yield from self.search_result(annotations)
 
-    def thought(self, text: str, shape: ReasoningShape) -> Iterator[Json]:
+    def thought(self, text: str, shape: ReasoningShape, details: list[Json]) -> Iterator[Json]:
         yield from self.ensure("thinking", {"type": "thinking", "thinking": "", "signature": ""})
         yield self.delta({"type": "thinking_delta", "thinking": text})
-        if shape not in ("anthropic", "plain"):
-            self.held += self.chat.thought(text, shape)["reasoning_details"]
+        for detail in details if shape != "anthropic" else ():
+            add_detail(self.held, detail)
 
-    def thought_end(self, whole: str, shape: ReasoningShape) -> Iterator[Json]:
+    def thought_end(self, shape: ReasoningShape, details: list[Json]) -> Iterator[Json]:
+        """Claude's thinking is signed; the others' goes once more, whole, into a token."""
         if shape == "anthropic":
-            yield self.delta({"type": "signature_delta", "signature": claude_signature(whole)})
+            yield self.delta({"type": "signature_delta", "signature": details[0]["signature"]})
         yield from self.close()
-        for delta in self.chat.thought_end(whole, shape) if shape != "anthropic" else ():
-            data = foreign_reasoning([*self.held, *delta["reasoning_details"]])
-            yield from self.block({"type": "redacted_thinking", "data": data})
+        carried = [*self.held, *details] if shape != "anthropic" else []
+        if carried:
+            yield from self.block({"type": "redacted_thinking", "data": foreign_reasoning(carried)})
         self.held = []
 
-    def redacted(self, shape: ReasoningShape) -> Iterator[Json]:
-        native = shape == "anthropic"
-        data = claude_redaction() if native else foreign_reasoning(self.chat.redacted(shape)["reasoning_details"])
+    def redacted(self, shape: ReasoningShape, details: list[Json]) -> Iterator[Json]:
+        data = details[0]["data"] if shape == "anthropic" else foreign_reasoning(details)
         yield from self.block({"type": "redacted_thinking", "data": data})
 
-    def call_start(self, call: CallStart) -> Iterator[Json]:
-        signed = self.chat.call_start(call).get("reasoning_details")
+    def call_start(self, call: CallStart, signed: list[Json]) -> Iterator[Json]:
         if signed:
             yield from self.block({"type": "redacted_thinking", "data": foreign_reasoning(signed)})
         yield from self.close()
@@ -223,6 +224,9 @@ class MessagesWire:
     def __post_init__(self) -> None:
         self.voice = MessagesVoice(self.model, self.generation_id)
         self.envelope = MessagesEnvelope(self.generation_id, self.model)
+
+    def given(self) -> Given:
+        return self.voice.chat.giving.given()
 
     def opening(self, prompt: Usage, /) -> bytes:
         started = event_lines(self.envelope.start(messages_usage(prompt, None)))

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from testing.openrouter_simulator import rules_chat, rules_messages, rules_provider
+from testing.openrouter_simulator import rules_chat, rules_messages, rules_provider, rules_reasoning
 from testing.openrouter_simulator.conversation import Conversation
 from testing.openrouter_simulator.exact_json import Json
+from testing.openrouter_simulator.issued import Issued
 from testing.openrouter_simulator.models import Model
 
 OpenRouterRule = Callable[[Json], None]
@@ -36,8 +37,6 @@ CHAT_PROVIDERS: tuple[ProviderRule, ...] = (
     rules_provider.check_tool_images,
     rules_provider.check_anthropic_content,
     rules_provider.check_openai_content,
-    rules_provider.check_reasoning_details,
-    rules_provider.check_lost_thinking,
 )
 MESSAGES_PROVIDERS: tuple[ProviderRule, ...] = (
     rules_chat.check_provider,
@@ -47,7 +46,6 @@ MESSAGES_PROVIDERS: tuple[ProviderRule, ...] = (
     rules_messages.check_tools,
     rules_messages.check_adjacency,
     rules_messages.check_texts,
-    rules_messages.check_thinking_blocks,
 )
 
 
@@ -72,6 +70,23 @@ def check_messages(body: Json, header_session: str | None) -> Model:
     for rule in MESSAGES_PROVIDERS:
         rule(body, model)
     return model
+
+
+def check_chat_reasoning(body: Json, model: Model, issued: Issued) -> Json:
+    """wire.md 2.3. Returns what came back, for the control plane."""
+    said = list(rules_reasoning.chat_said(body))
+    reasoning = body.get("reasoning") or {}
+    effort = reasoning.get("effort") or body.get("reasoning_effort")
+    rules_reasoning.check_reasoning(said, model, issued, rules_provider.thinks(reasoning, effort))
+    return rules_reasoning.summary_of(said, model, issued)
+
+
+def check_messages_reasoning(body: Json, model: Model, issued: Issued) -> Json:
+    """wire.md 2.3. Returns what came back, for the control plane."""
+    said = list(rules_reasoning.messages_said(body, model))
+    is_thinking = (body.get("thinking") or {}).get("type") in ("enabled", "adaptive")
+    rules_reasoning.check_reasoning(said, model, issued, is_thinking)
+    return rules_reasoning.summary_of(said, model, issued)
 
 
 def check_chat_size(body: Json, model: Model, conversation: Conversation) -> None:

@@ -5,29 +5,19 @@ import binascii
 import re
 from itertools import pairwise
 
-import orjson
-
 from testing.openrouter_simulator.exact_json import Json, JsonValue
-from testing.openrouter_simulator.messages import FOREIGN_REASONING_PREFIX
 from testing.openrouter_simulator.models import Model
 from testing.openrouter_simulator.refusals import bad_request, provider_refusal
 from testing.openrouter_simulator.rules_chat import IMAGE_TYPES, check_cache_control, no_endpoint
 from testing.openrouter_simulator.rules_provider import (
     ANTHROPIC_ID,
     MISSING_RESULT,
-    MISSING_THINKING,
-    MISSING_THOUGHT_SIGNATURE,
     UNMATCHED_RESULT,
     check_prefill,
     too_many_tokens,
 )
 from testing.openrouter_simulator.rules_schema import check_schema_form, check_tool_schema, schemas_in
 from testing.openrouter_simulator.shapes import expect, expect_field, expect_length, expect_one_of
-from testing.openrouter_simulator.signatures import (
-    claude_redaction_holds,
-    claude_signature_holds,
-    issued_with_reasoning,
-)
 
 # wire.md 1.2, 1.3, 2.6
 FIELD_KINDS: dict[str, str] = {
@@ -398,7 +388,8 @@ def check_results_first(blocks: list[Json], model: Model, place: int) -> None:
 def call_ids(blocks: list[Json], model: Model, place: int) -> list[str]:
     ids = [block["id"] for block in blocks if block["type"] == "tool_use"]
     for position, block in enumerate(blocks):
-        if block["type"] == "tool_use" and not ANTHROPIC_ID.fullmatch(block["id"]):
+        is_odd = model.family == "anthropic" and block["type"] == "tool_use"
+        if is_odd and not ANTHROPIC_ID.fullmatch(block["id"]):
             sentence = (
                 f"messages.{place}.content.{position}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'"
             )
@@ -406,59 +397,3 @@ def call_ids(blocks: list[Json], model: Model, place: int) -> list[str]:
     if len(set(ids)) < len(ids):
         raise provider_refusal(model, f"messages.{place}: `tool_use` ids must be unique")
     return ids
-
-
-def check_thinking_blocks(body: Json, model: Model) -> None:
-    """wire.md 2.3: Invalid `signature` in `thinking` block."""
-    for place, message in enumerate(body["messages"]):
-        for position, block in enumerate(blocks_of(message)):
-            path = f"messages.{place}.content.{position}"
-            if block["type"] == "thinking" and not thinking_holds(block, model):
-                raise provider_refusal(model, f"{path}: Invalid `signature` in `thinking` block")
-            if block["type"] == "redacted_thinking" and not redaction_holds(block["data"]):
-                raise provider_refusal(model, f"{path}: Invalid `data` in `redacted_thinking` block")
-        check_lost_signature(message, model)
-    check_lost_thinking(body, model)
-
-
-def thinking_holds(block: Json, model: Model) -> bool:
-    """Only Claude signs its thinking; OpenRouter takes the others' thinking without a signature."""
-    return model.family != "anthropic" or claude_signature_holds(block["thinking"], block["signature"])
-
-
-def redaction_holds(data: str) -> bool:
-    return claude_redaction_holds(data) or carried_details(data) is not None
-
-
-def carried_details(data: str) -> list[Json] | None:
-    """wire.md 2.3: reasoning of other families inside redacted_thinking."""
-    if not data.startswith(FOREIGN_REASONING_PREFIX):
-        return None
-    try:
-        details = orjson.loads(base64.b64decode(data.removeprefix(FOREIGN_REASONING_PREFIX), validate=True))
-    except (binascii.Error, orjson.JSONDecodeError):
-        return None
-    return details if isinstance(details, list) else None
-
-
-def check_lost_signature(message: Json, model: Model) -> None:
-    """wire.md 2.3, Gemini behind /messages."""
-    if model.family != "google":
-        return
-    blocks = blocks_of(message)
-    carried = [carried_details(block["data"]) or [] for block in blocks if block["type"] == "redacted_thinking"]
-    kept = {detail.get("id") for details in carried for detail in details}
-    for block in blocks:
-        if block["type"] == "tool_use" and issued_with_reasoning(block["id"], "google") and block["id"] not in kept:
-            raise provider_refusal(model, MISSING_THOUGHT_SIGNATURE)
-
-
-def check_lost_thinking(body: Json, model: Model) -> None:
-    """wire.md 2.1: Known provider behaviour: with budgeted thinking the last calls stand behind their thinking."""
-    if model.family != "anthropic" or (body.get("thinking") or {}).get("type") != "enabled":
-        return
-    places = [place for place, message in enumerate(body["messages"]) if message["role"] == "assistant"]
-    blocks = blocks_of(body["messages"][places[-1]]) if places else []
-    issued = any(block["type"] == "tool_use" and issued_with_reasoning(block["id"], "anthropic") for block in blocks)
-    if issued and blocks[0]["type"] not in ("thinking", "redacted_thinking"):
-        raise provider_refusal(model, MISSING_THINKING.format(place=places[-1]))

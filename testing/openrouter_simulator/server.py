@@ -16,6 +16,7 @@ from testing.openrouter_simulator.control import Exchange, Log, without_secrets
 from testing.openrouter_simulator.conversation import Conversation, chat_conversation, messages_conversation
 from testing.openrouter_simulator.exact_json import Json, JsonValue, encode
 from testing.openrouter_simulator.generation import Generation, close_socket
+from testing.openrouter_simulator.issued import Issued
 from testing.openrouter_simulator.messages import MessagesWire
 from testing.openrouter_simulator.metering import PromptCache, prompt_usage
 from testing.openrouter_simulator.models import Model
@@ -31,8 +32,10 @@ from testing.openrouter_simulator.rules import (
     CHAT_FIELDS,
     MESSAGES_FIELDS,
     check_chat,
+    check_chat_reasoning,
     check_chat_size,
     check_messages,
+    check_messages_reasoning,
     check_messages_size,
     ignored_keys,
 )
@@ -80,6 +83,7 @@ class Simulator:
     stage: Stage = field(default_factory=Stage)
     cache: PromptCache = field(default_factory=PromptCache)
     log: Log = field(default_factory=Log)
+    issued: Issued = field(default_factory=Issued)
 
     # every request of the API
 
@@ -134,6 +138,7 @@ class Simulator:
         body = await self.read_body(request, exchange)
         exchange.ignored = ignored_keys(body, CHAT_FIELDS)
         model = check_chat(body, request.headers.get(SESSION_HEADER))
+        exchange.reasoning = check_chat_reasoning(body, model, self.issued)
         self.check_credit(key)
         conversation = chat_conversation(body)
         check_chat_size(body, model, conversation)
@@ -145,6 +150,7 @@ class Simulator:
         body = await self.read_body(request, exchange)
         exchange.ignored = ignored_keys(body, MESSAGES_FIELDS)
         model = check_messages(body, request.headers.get(SESSION_HEADER))
+        exchange.reasoning = check_messages_reasoning(body, model, self.issued)
         self.check_credit(key)
         conversation = messages_conversation(body)
         check_messages_size(model, conversation)
@@ -173,6 +179,7 @@ class Simulator:
             exchange=order.exchange,
             account=self.account,
             log=self.log,
+            issued=self.issued,
             wire=order.wire,
             model=order.model,
             key=order.key,

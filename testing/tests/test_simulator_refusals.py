@@ -6,7 +6,14 @@ from typing import Any
 import orjson
 import pytest
 
-from testing.openrouter_simulator import rules, rules_chat, rules_messages, rules_provider, rules_schema
+from testing.openrouter_simulator import (
+    rules,
+    rules_chat,
+    rules_messages,
+    rules_provider,
+    rules_reasoning,
+    rules_schema,
+)
 from testing.openrouter_simulator.exact_json import Json
 from testing.openrouter_simulator.signatures import claude_signature, new_call_id
 from testing.tests.conftest import Client
@@ -574,7 +581,7 @@ async def test_unknown_keys_are_ignored_and_recorded(client: Client) -> None:
 
 
 def test_every_rule_cites_its_place_in_the_wires_description() -> None:
-    modules = (rules, rules_chat, rules_messages, rules_provider, rules_schema)
+    modules = (rules, rules_chat, rules_messages, rules_provider, rules_reasoning, rules_schema)
     checks = {name: check for module in modules for name, check in vars(module).items() if name.startswith("check_")}
     assert len(checks) > 40
     assert [name for name, check in checks.items() if "wire.md" not in (check.__doc__ or "")] == []
