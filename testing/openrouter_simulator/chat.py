@@ -30,6 +30,7 @@ from testing.openrouter_simulator.signatures import (
 )
 
 DONE = b"data: [DONE]\n\n"
+GENERATION_HEADER = "X-Generation-Id"
 
 FORMAT: dict[ReasoningShape, str] = {
     "anthropic": "anthropic-claude-v1",
@@ -222,6 +223,10 @@ class ChatWire:
     def __post_init__(self) -> None:
         self.voice = ChatVoice(self.model, self.generation_id)
         self.envelope = ChatEnvelope(self.generation_id, self.model, self.created)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {GENERATION_HEADER: self.generation_id}
 
     def given(self) -> Given:
         return self.voice.giving.given()

@@ -31,13 +31,14 @@ from testing.openrouter_simulator.performance import (
 )
 from testing.openrouter_simulator.refusals import Refusal
 
-GENERATION_HEADER = "X-Generation-Id"
 NO_FINISH = Finish("stop", "stop")
 
 
 class Wire(Protocol):
     """How one endpoint writes an answer down."""
 
+    @property
+    def headers(self) -> dict[str, str]: ...
     def given(self) -> Given: ...
     def opening(self, prompt: Usage, /) -> bytes: ...
     def render(self, event: Event) -> bytes: ...
@@ -126,7 +127,7 @@ class Generation:
     # streamed
 
     async def stream(self, events: Iterator[Event]) -> web.StreamResponse:
-        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", GENERATION_HEADER: self.id}
+        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", **self.wire.headers}
         response = web.StreamResponse(headers=headers)
         self.exchange.status = response.status
         self.log.open_streams += 1
@@ -209,8 +210,7 @@ class Generation:
         return self.answer(self.wire.document(self.finish, self.usage(), owed))
 
     def answer(self, document: Json) -> web.Response:
-        headers = {GENERATION_HEADER: self.id}
-        return web.Response(body=encode(document), content_type="application/json", headers=headers)
+        return web.Response(body=encode(document), content_type="application/json", headers=self.wire.headers)
 
 
 FREE = Model("", "", 0, 0, (), {}, ())

@@ -3,10 +3,11 @@
 import base64
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import orjson
 
-from testing.openrouter_simulator.chat import DONE, ChatVoice
+from testing.openrouter_simulator.chat import DONE, GENERATION_HEADER, ChatVoice
 from testing.openrouter_simulator.exact_json import Json, encode
 from testing.openrouter_simulator.issued import Given, add_detail
 from testing.openrouter_simulator.metering import Bill, Usage, messages_usage
@@ -22,7 +23,14 @@ from testing.openrouter_simulator.performance import (
     Thought,
     ThoughtEnd,
 )
-from testing.openrouter_simulator.refusals import Refusal, anthropic_body, canned
+from testing.openrouter_simulator.refusals import (
+    REQUEST_HEADER,
+    Refusal,
+    anthropic_body,
+    canned,
+    new_request_id,
+    plain_anthropic_body,
+)
 
 FOREIGN_REASONING_PREFIX = "openrouter.reasoning:"
 STOP_REASON = {
@@ -31,6 +39,8 @@ STOP_REASON = {
     "length": "max_tokens",
     "content_filter": "refusal",
 }
+#: What has no word of its own among OpenRouter's finish reasons.
+NATIVE_REASONS = frozenset({"stop_sequence", "pause_turn", "model_context_window_exceeded"})
 REFUSAL_DETAILS: Json = {"type": "refusal", "category": None, "explanation": None}
 
 
@@ -39,12 +49,17 @@ def foreign_reasoning(details: list[Json]) -> str:
     return FOREIGN_REASONING_PREFIX + base64.b64encode(encode(details)).decode()
 
 
+# A plain provider tells no cost, has no [DONE], and knows none of OpenRouter's tokens.
+Dialect = Literal["openrouter", "plain"]
+
+
 @dataclass
 class MessagesVoice:
     """Events as Anthropic's stream events; one block is open at a time, indexes count from 0."""
 
     model: Model
     generation_id: str
+    dialect: Dialect
     index: int = -1
     open_kind: str | None = None
     searched: bool = False
@@ -86,16 +101,17 @@ class MessagesVoice:
             yield self.delta({"type": "signature_delta", "signature": details[0]["signature"]})
         yield from self.close()
         carried = [*self.held, *details] if shape != "anthropic" else []
-        if carried:
+        if carried and self.dialect == "openrouter":
             yield from self.block({"type": "redacted_thinking", "data": foreign_reasoning(carried)})
         self.held = []
 
     def redacted(self, shape: ReasoningShape, details: list[Json]) -> Iterator[Json]:
-        data = details[0]["data"] if shape == "anthropic" else foreign_reasoning(details)
+        is_native = shape == "anthropic" or self.dialect == "plain"
+        data = details[0]["data"] if is_native else foreign_reasoning(details)
         yield from self.block({"type": "redacted_thinking", "data": data})
 
     def call_start(self, call: CallStart, signed: list[Json]) -> Iterator[Json]:
-        if signed:
+        if signed and self.dialect == "openrouter":
             yield from self.block({"type": "redacted_thinking", "data": foreign_reasoning(signed)})
         yield from self.close()
         yield from self.open("tool_use", {"type": "tool_use", "id": call.id, "name": call.name, "input": {}})
@@ -183,27 +199,30 @@ def complete_input(text: str) -> object:
 class MessagesEnvelope:
     generation_id: str
     model: Model
+    name: str
+    dialect: Dialect
 
     def message(self, content: list[Json], ending: Json, usage: Json) -> Json:
+        provider = {"provider": self.model.provider} if self.dialect == "openrouter" else {}
         return {
             "id": self.generation_id,
             "type": "message",
             "role": "assistant",
-            "model": self.model.id,
+            "model": self.name,
             "content": content,
             "stop_reason": None,
             "stop_sequence": None,
             **ending,
             "usage": usage,
-            "provider": self.model.provider,
+            **provider,
         }
 
     def start(self, usage: Json) -> Json:
         return {"type": "message_start", "message": self.message([], {}, usage)}
 
-    def ending(self, reason: str) -> Json:
-        stop_reason = STOP_REASON[reason]
-        ending: Json = {"stop_reason": stop_reason, "stop_sequence": None}
+    def ending(self, finish: Finish) -> Json:
+        stop_reason = finish.native if finish.native in NATIVE_REASONS else STOP_REASON[finish.reason]
+        ending: Json = {"stop_reason": stop_reason, "stop_sequence": finish.sequence}
         return ending | ({"stop_details": REFUSAL_DETAILS} if stop_reason == "refusal" else {})
 
 
@@ -213,20 +232,31 @@ def event_lines(event: Json) -> bytes:
 
 @dataclass
 class MessagesWire:
-    """Renders one answer, streamed or whole."""
+    """Renders one answer, streamed or whole, under the name by which its model was asked for."""
 
     generation_id: str
     model: Model
+    name: str
+    dialect: Dialect = "openrouter"
     message: WholeMessage = field(default_factory=WholeMessage)
     voice: MessagesVoice = field(init=False)
     envelope: MessagesEnvelope = field(init=False)
 
     def __post_init__(self) -> None:
-        self.voice = MessagesVoice(self.model, self.generation_id)
-        self.envelope = MessagesEnvelope(self.generation_id, self.model)
+        self.voice = MessagesVoice(self.model, self.generation_id, self.dialect)
+        self.envelope = MessagesEnvelope(self.generation_id, self.model, self.name, self.dialect)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        if self.dialect == "plain":
+            return {REQUEST_HEADER: new_request_id()}
+        return {GENERATION_HEADER: self.generation_id}
 
     def given(self) -> Given:
         return self.voice.chat.giving.given()
+
+    def usage(self, usage: Usage, owed: Bill) -> Json:
+        return messages_usage(usage, owed if self.dialect == "openrouter" else None)
 
     def opening(self, prompt: Usage, /) -> bytes:
         started = event_lines(self.envelope.start(messages_usage(prompt, None)))
@@ -240,15 +270,15 @@ class MessagesWire:
 
     def failing(self, error: Json) -> bytes:
         code = error.get("code")
-        body = anthropic_body(canned(code if isinstance(code, int) else 500, message=error.get("message")))
-        return event_lines(body)
+        return event_lines(self.refused(canned(code if isinstance(code, int) else 500, message=error.get("message"))))
 
     def closing(self, finish: Finish, usage: Usage, owed: Bill) -> bytes:
         if finish.reason == "error":
             return self.failing({"code": 502, "message": finish.native})
         closed = b"".join(event_lines(event) for event in self.voice.close())
-        ending = {"type": "message_delta", "delta": self.envelope.ending(finish.reason)}
-        return closed + event_lines(ending | {"usage": messages_usage(usage, owed)}) + STOPPED + DONE
+        ending = {"type": "message_delta", "delta": self.envelope.ending(finish)}
+        done = DONE if self.dialect == "openrouter" else b""
+        return closed + event_lines(ending | {"usage": self.usage(usage, owed)}) + STOPPED + done
 
     def fold(self, event: Event) -> None:
         for each in self.voice.events(event):
@@ -257,15 +287,14 @@ class MessagesWire:
     def document(self, finish: Finish, usage: Usage, owed: Bill) -> Json:
         if finish.reason == "error":
             raise canned(502, message=finish.native)
-        ending = self.envelope.ending(finish.reason)
-        return self.envelope.message(self.message.blocks(), ending, messages_usage(usage, owed))
+        return self.envelope.message(self.message.blocks(), self.envelope.ending(finish), self.usage(usage, owed))
 
     def failed_document(self, error: Json, _usage: Usage, _owed: Bill, /) -> Json:
         code = error.get("code")
         raise canned(code if isinstance(code, int) else 502, message=error.get("message"))
 
     def refused(self, refusal: Refusal) -> Json:
-        return anthropic_body(refusal)
+        return anthropic_body(refusal) if self.dialect == "openrouter" else plain_anthropic_body(refusal)
 
 
 STOPPED = event_lines({"type": "message_stop"})

@@ -99,8 +99,11 @@ class Cut:
 
 @dataclass(frozen=True)
 class Finish:
+    """`sequence` is the stop sequence that was hit, which only the Messages wire tells."""
+
     reason: str
     native: str
+    sequence: str | None = None
 
 
 Event = (

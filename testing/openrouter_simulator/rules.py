@@ -1,8 +1,8 @@
 """The order in which a request is judged, for both endpoints."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from testing.openrouter_simulator import rules_chat, rules_messages, rules_provider, rules_reasoning
+from testing.openrouter_simulator import rules_anthropic, rules_chat, rules_messages, rules_provider, rules_reasoning
 from testing.openrouter_simulator.conversation import Conversation
 from testing.openrouter_simulator.exact_json import Json
 from testing.openrouter_simulator.issued import Issued
@@ -20,10 +20,12 @@ CHAT_SHAPES: tuple[OpenRouterRule, ...] = (
     rules_chat.check_stop,
     rules_chat.check_numbers,
     rules_chat.check_plugins,
+    rules_chat.check_service_tier,
     rules_chat.check_response_format,
     rules_chat.check_cache_controls,
     rules_chat.check_debug,
 )
+MESSAGES_SHAPES: tuple[OpenRouterRule, ...] = (rules_messages.check_fallbacks, rules_chat.check_plugins)
 CHAT_PROVIDERS: tuple[ProviderRule, ...] = (
     rules_chat.check_provider,
     rules_provider.check_abilities,
@@ -38,14 +40,18 @@ CHAT_PROVIDERS: tuple[ProviderRule, ...] = (
     rules_provider.check_anthropic_content,
     rules_provider.check_openai_content,
 )
-MESSAGES_PROVIDERS: tuple[ProviderRule, ...] = (
-    rules_chat.check_provider,
+PLAIN_PROVIDERS: tuple[ProviderRule, ...] = (
     rules_messages.check_limits,
     rules_messages.check_thinking,
     rules_messages.check_output_config,
     rules_messages.check_tools,
     rules_messages.check_adjacency,
     rules_messages.check_texts,
+)
+MESSAGES_PROVIDERS: tuple[ProviderRule, ...] = (
+    rules_chat.check_provider,
+    rules_messages.check_openrouter_thinking,
+    *PLAIN_PROVIDERS,
 )
 
 
@@ -64,10 +70,25 @@ def check_chat(body: Json, header_session: str | None) -> Model:
 def check_messages(body: Json, header_session: str | None) -> Model:
     """wire.md 2.6."""
     rules_messages.check_fields(body)
+    for shape in MESSAGES_SHAPES:
+        shape(body)
     rules_messages.check_identity(body, header_session)
     rules_messages.check_message_shapes(body)
     model = rules_chat.check_model(body)
     for rule in MESSAGES_PROVIDERS:
+        rule(body, model)
+    return model
+
+
+def check_plain_messages(body: Json, headers: Mapping[str, str]) -> Model:
+    """wire.md 1.2: a provider that speaks Messages itself, without OpenRouter."""
+    rules_anthropic.check_fields(body, headers)
+    rules_messages.check_fields(body)
+    rules_messages.check_identity(body, None)
+    rules_messages.check_message_shapes(body)
+    rules_anthropic.check_blocks(body)
+    model = rules_anthropic.check_model(body)
+    for rule in PLAIN_PROVIDERS:
         rule(body, model)
     return model
 
@@ -107,4 +128,8 @@ def ignored_keys(body: Json, known: dict[str, str]) -> list[str]:
 
 
 CHAT_FIELDS = rules_chat.FIELD_KINDS
-MESSAGES_FIELDS = rules_messages.FIELD_KINDS
+# Of Anthropic's fields, OpenRouter's schema has no more than these (OpenRouterTeam/typescript-sdk, messagesrequest.ts).
+UNKNOWN_TO_OPENROUTER = frozenset({"container", "diagnostics", "inference_geo", "mcp_servers"})
+MESSAGES_FIELDS = {
+    name: kinds for name, kinds in rules_messages.FIELD_KINDS.items() if name not in UNKNOWN_TO_OPENROUTER
+}

@@ -462,6 +462,10 @@ def check_plugins(body: Json) -> None:
     for place, plugin in enumerate(body.get("plugins") or []):
         expect(plugin, "object", f"plugins.{place}")
         expect_one_of(plugin.get("id"), PLUGIN_IDS, f"plugins.{place}.id")
+
+
+def check_service_tier(body: Json) -> None:
+    """wire.md 2.1, service_tier."""
     if body.get("service_tier") is not None:
         expect_one_of(body["service_tier"], SERVICE_TIERS, "service_tier")
 

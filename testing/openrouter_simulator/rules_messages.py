@@ -31,6 +31,7 @@ FIELD_KINDS: dict[str, str] = {
     "context_management": "object|null",
     "diagnostics": "object|null",
     "fallbacks": "array|string|null",
+    "stop_server_tools_when": "array|null",
     "inference_geo": "string|null",
     "mcp_servers": "array|null",
     "metadata": "object|null",
@@ -93,7 +94,8 @@ REQUIRED_OF_BLOCK: dict[str, tuple[tuple[str, str], ...]] = {
     "thinking": (("thinking", "string"), ("signature", "string")),
     "redacted_thinking": (("data", "string"),),
 }
-THINKING_TYPES = frozenset({"enabled", "disabled", "adaptive"})
+OPENROUTER_THINKING_TYPES = frozenset({"enabled", "disabled", "adaptive"})
+THINKING_TYPES = OPENROUTER_THINKING_TYPES | {"between_tools"}
 TOOL_CHOICES = frozenset({"auto", "any", "tool", "none"})
 EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
 TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
@@ -116,6 +118,20 @@ def check_fields(body: Json) -> None:
         raise bad_request("max_tokens: Input should be greater than or equal to 0")
     if not body["messages"]:
         raise bad_request("messages: at least one message is required")
+
+
+def check_fallbacks(body: Json) -> None:
+    """wire.md 2.6: fallbacks (<=3 of {model})."""
+    fallbacks = body.get("fallbacks") or []
+    expect(fallbacks, "array", "fallbacks")
+    if len(fallbacks) > MOST_FALLBACKS:
+        raise bad_request(f"fallbacks: Too big: expected array to have <={MOST_FALLBACKS} items")
+    if fallbacks and body.get("models"):
+        raise bad_request("fallbacks: cannot be combined with models")
+    for place, fallback in enumerate(fallbacks):
+        expect_field(fallback, "model", "string", f"fallbacks.{place}")
+        for name in sorted(set(fallback) - {"model"}):
+            raise bad_request(f'fallbacks.{place}: Unrecognized key: "{name}"')
 
 
 def check_identity(body: Json, header_session: str | None) -> None:
@@ -255,16 +271,27 @@ def check_tool_choice(body: Json, model: Model, names: list[str]) -> None:
         raise provider_refusal(model, f"Tool '{choice.get('name')}' not found in provided tools")
 
 
+def check_openrouter_thinking(body: Json, _model: Model) -> None:
+    """wire.md 2.6: enabled, disabled or adaptive (no between_tools)."""
+    check_thinking_type(body, OPENROUTER_THINKING_TYPES)
+
+
+def check_thinking_type(body: Json, allowed: frozenset[str]) -> None:
+    """wire.md 1.2."""
+    kind = (body.get("thinking") or {}).get("type")
+    if body.get("thinking") and (not isinstance(kind, str) or kind not in allowed):
+        tags = ", ".join(f"'{tag}'" for tag in sorted(allowed))
+        sentence = f"thinking: Input tag '{kind}' found using 'type' does not match any of the expected tags: {tags}"
+        raise bad_request(sentence)
+
+
 def check_thinking(body: Json, model: Model) -> None:
-    """wire.md 1.2 and 2.6: enabled, disabled or adaptive; the budget lies between 1024 and max_tokens."""
+    """wire.md 1.2: the budget lies between 1024 and max_tokens."""
     thinking = body.get("thinking")
     if not thinking:
         return
-    kind = thinking.get("type")
-    if not isinstance(kind, str) or kind not in THINKING_TYPES:
-        tags = ", ".join(f"'{tag}'" for tag in sorted(THINKING_TYPES))
-        sentence = f"thinking: Input tag '{kind}' found using 'type' does not match any of the expected tags: {tags}"
-        raise bad_request(sentence)
+    check_thinking_type(body, THINKING_TYPES)
+    kind = thinking["type"]
     if kind == "enabled":
         check_budget(body, model, thinking)
     if kind == "adaptive" and model.family == "anthropic" and not model.adaptive:
@@ -323,8 +350,6 @@ def check_output_config(body: Json, model: Model) -> None:
     if budget and expect_field(budget, "total", "integer", "output_config.task_budget") < LEAST_TASK_BUDGET:
         sentence = f"output_config.task_budget.total: Input should be greater than or equal to {LEAST_TASK_BUDGET}"
         raise provider_refusal(model, sentence)
-    if isinstance(body.get("fallbacks"), list) and len(body["fallbacks"]) > MOST_FALLBACKS:
-        raise bad_request(f"fallbacks: Too big: expected array to have <={MOST_FALLBACKS} items")
 
 
 def check_answer_schema(schema: Json, model: Model) -> None:

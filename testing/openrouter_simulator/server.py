@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import orjson
 from aiohttp import web
 
-from testing.openrouter_simulator import models
+from testing.openrouter_simulator import models, rules_anthropic
 from testing.openrouter_simulator.account import Account
 from testing.openrouter_simulator.chat import ChatWire
 from testing.openrouter_simulator.control import Exchange, Log, without_secrets
@@ -22,11 +22,13 @@ from testing.openrouter_simulator.metering import PromptCache, prompt_usage
 from testing.openrouter_simulator.models import Model
 from testing.openrouter_simulator.performance import MILLISECONDS, Performance
 from testing.openrouter_simulator.refusals import (
+    REQUEST_HEADER,
     Refusal,
     anthropic_body,
     bad_request,
     canned,
     openrouter_body,
+    plain_anthropic_body,
 )
 from testing.openrouter_simulator.rules import (
     CHAT_FIELDS,
@@ -37,6 +39,7 @@ from testing.openrouter_simulator.rules import (
     check_messages,
     check_messages_reasoning,
     check_messages_size,
+    check_plain_messages,
     ignored_keys,
 )
 from testing.openrouter_simulator.stage import BadScript, Cue, Stage, UnknownScenario
@@ -45,6 +48,7 @@ API = "/api/v1"
 MEBIBYTE = 1024 * 1024
 LARGEST_BODY = 32 * MEBIBYTE
 KEY_PREFIX = "sk-or-"
+PLAIN_KEY_PREFIX = "sk-"
 POOR_KEY_PREFIX = "sk-or-poor"
 BYOK_KEY_PREFIX = "sk-or-byok"
 SESSION_HEADER = "x-session-id"
@@ -97,7 +101,9 @@ class Simulator:
             except Refusal as refusal:
                 exchange.refusal = refusal.said_by_provider or refusal.message
                 exchange.status = refusal.status
-                response = json_answer(error_body(refusal), refusal.status, refusal.headers)
+                document = error_body(refusal)
+                request_id = {REQUEST_HEADER: document["request_id"]} if "request_id" in document else {}
+                response = json_answer(document, refusal.status, refusal.headers | request_id)
             except (asyncio.CancelledError, ConnectionError):
                 exchange.close("client_gone")
                 raise
@@ -145,16 +151,38 @@ class Simulator:
         wire = ChatWire(new_generation_id(), model, int(time.time()))
         return await self.generate(Order(request, exchange, body, key, model, conversation, wire))
 
+    async def plain_messages(self, request: web.Request, exchange: Exchange) -> web.StreamResponse:
+        """A provider that speaks Messages itself, without OpenRouter."""
+        key = self.plain_key(request)
+        rules_anthropic.check_headers(request.headers)
+        body = await self.read_body(request, exchange)
+        model = check_plain_messages(body, request.headers)
+        exchange.reasoning = check_messages_reasoning(body, model, self.issued)
+        conversation = messages_conversation(body)
+        check_messages_size(model, conversation)
+        wire = MessagesWire(f"msg_{secrets.token_hex(12)}", model, body["model"], "plain")
+        return await self.generate(Order(request, exchange, body, key, model, conversation, wire))
+
+    def plain_key(self, request: web.Request) -> str:
+        """wire.md 1.1: x-api-key or a bearer token."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        key = request.headers.get("x-api-key") or (token if scheme.lower() == "bearer" else "")
+        known = key in self.keys if self.keys else key.startswith(PLAIN_KEY_PREFIX)
+        if not known:
+            raise canned(401, message="invalid x-api-key")
+        return key
+
     async def messages(self, request: web.Request, exchange: Exchange) -> web.StreamResponse:
         key = self.authenticate(request)
         body = await self.read_body(request, exchange)
+        rules_anthropic.check_betas(request.headers)
         exchange.ignored = ignored_keys(body, MESSAGES_FIELDS)
         model = check_messages(body, request.headers.get(SESSION_HEADER))
         exchange.reasoning = check_messages_reasoning(body, model, self.issued)
         self.check_credit(key)
         conversation = messages_conversation(body)
         check_messages_size(model, conversation)
-        wire = MessagesWire(new_generation_id(), model)
+        wire = MessagesWire(new_generation_id(), model, model.id)
         return await self.generate(Order(request, exchange, body, key, model, conversation, wire))
 
     def check_credit(self, key: str) -> None:
@@ -265,6 +293,7 @@ def application(simulator: Simulator) -> web.Application:
     app = web.Application(client_max_size=LARGEST_BODY)
     app.router.add_post(f"{API}/chat/completions", simulator.recorded(simulator.chat_completions))
     app.router.add_post(f"{API}/messages", simulator.recorded(simulator.messages, anthropic_body))
+    app.router.add_post("/v1/messages", simulator.recorded(simulator.plain_messages, plain_anthropic_body))
     app.router.add_get(f"{API}/models", simulator.recorded(simulator.list_models))
     app.router.add_get(f"{API}/key", simulator.recorded(simulator.show_key))
     app.router.add_get(f"{API}/generation", simulator.recorded(simulator.show_generation))
