@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from testing.openrouter_simulator.exact_json import Json, JsonValue, encode
+from testing.openrouter_simulator.web_search import Search, search_of
 
 Role = Literal["system", "user", "assistant", "tool"]
 
-SEARCH_TOOL_TYPES = ("openrouter:web_search", "web_search_")
 SYSTEM_ROLES = frozenset({"system", "developer"})
 
 
@@ -33,7 +33,8 @@ class Conversation:
     breakpoints: int = 0
     calls: int = 0
     answer_schema: Json | None = None
-    searches_web: bool = False
+    search: Search | None = None
+    stops: tuple[str, ...] = ()
 
     @property
     def last_user_text(self) -> str:
@@ -49,7 +50,9 @@ class Conversation:
 def chat_conversation(body: Json) -> Conversation:
     conversation = Conversation()
     conversation.answer_schema = chat_schema(body)
-    conversation.searches_web = asks_for_search(body)
+    conversation.search = search_of(body)
+    stop = body.get("stop") or ()
+    conversation.stops = (stop,) if isinstance(stop, str) else tuple(stop)
     pieces = [canonical_tools(body)]
     for message in body["messages"]:
         pieces.append(read_chat_message(conversation, message))
@@ -72,7 +75,8 @@ def read_chat_message(conversation: Conversation, message: Json) -> str:
 def messages_conversation(body: Json) -> Conversation:
     conversation = Conversation()
     conversation.answer_schema = messages_schema(body)
-    conversation.searches_web = asks_for_search(body)
+    conversation.search = search_of(body)
+    conversation.stops = tuple(body.get("stop_sequences") or ())
     pieces = [canonical_tools(body)]
     if body.get("system"):
         parts = tuple(read_parts(conversation, body["system"]))
@@ -140,14 +144,6 @@ def messages_schema(body: Json) -> Json | None:
     wanted = (body.get("output_config") or {}).get("format") or {}
     schema: Json | None = wanted.get("schema") if wanted.get("type") == "json_schema" else None
     return schema
-
-
-def asks_for_search(body: Json) -> bool:
-    """wire.md 2.1: the web plugin, OpenRouter's server tool, or Anthropic's on /messages."""
-    by_plugin = any(plugin.get("id") == "web" for plugin in body.get("plugins") or [])
-    types = [str(tool.get("type", "")) for tool in body.get("tools") or []]
-    by_variant = str(body.get("model", "")).endswith(":online")
-    return by_plugin or by_variant or any(kind.startswith(SEARCH_TOOL_TYPES) for kind in types)
 
 
 def sample(schema: JsonValue, name: str = "value") -> JsonValue:

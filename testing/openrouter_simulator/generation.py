@@ -25,6 +25,7 @@ from testing.openrouter_simulator.performance import (
     Failure,
     Finish,
     Pause,
+    Refused,
     Text,
     Thought,
     Verbatim,
@@ -77,14 +78,14 @@ class Generation:
 
     def take(self, event: Event) -> None:
         match event:
-            case Text(text) | CallPiece(_, text):
+            case Text(text) | CallPiece(_, text) | Refused(text):
                 self.characters_said += len(text)
             case CallStart():
                 self.characters_said += len(event.name) + len(event.arguments)
             case Thought(text):
                 self.characters_thought += len(text)
-            case Citations():
-                self.web_searches += 1
+            case Citations(_, searches):
+                self.web_searches += searches
             case Finish():
                 self.finish = event
 

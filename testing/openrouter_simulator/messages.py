@@ -14,11 +14,13 @@ from testing.openrouter_simulator.metering import Bill, Usage, messages_usage
 from testing.openrouter_simulator.models import Model, ReasoningShape
 from testing.openrouter_simulator.performance import (
     CallPiece,
+    CallSigned,
     CallStart,
     Citations,
     Event,
     Finish,
     Redacted,
+    Refused,
     Text,
     Thought,
     ThoughtEnd,
@@ -73,7 +75,7 @@ class MessagesVoice:
         deltas = list(self.chat.deltas(event))
         details = [detail for delta in deltas for detail in delta.get("reasoning_details") or []]
         match event:
-            case Text(text):
+            case Text(text) | Refused(text):
                 yield from self.ensure("text", {"type": "text", "text": "", "citations": None})
                 yield self.delta({"type": "text_delta", "text": text})
             case Thought(text, shape):
@@ -86,8 +88,10 @@ class MessagesVoice:
                 yield from self.call_start(event, details)
             case CallPiece(_, text):
                 yield self.delta({"type": "input_json_delta", "partial_json": text})
-            case Citations(annotations):
-                yield from self.search_result(annotations)
+            case CallSigned() if details and self.dialect == "openrouter":
+                yield from self.block({"type": "redacted_thinking", "data": foreign_reasoning(details)})
+            case Citations(annotations, searches):
+                yield from self.search_result(annotations, searches)
 
     def thought(self, text: str, shape: ReasoningShape, details: list[Json]) -> Iterator[Json]:
         yield from self.ensure("thinking", {"type": "thinking", "thinking": "", "signature": ""})
@@ -118,14 +122,15 @@ class MessagesVoice:
         if call.arguments:
             yield self.delta({"type": "input_json_delta", "partial_json": call.arguments})
 
-    def search_result(self, annotations: list[Json]) -> Iterator[Json]:
-        """Anthropic's server tool: the use, its result, as two whole blocks."""
+    def search_result(self, annotations: list[Json], searches: int) -> Iterator[Json]:
+        """Anthropic's server tool: for each search the use and its result, as two whole blocks."""
         self.searched = True
-        use_id = f"srvtoolu_{self.generation_id[-20:]}"
-        query = {"query": "simulated query"}
-        yield from self.block({"type": "server_tool_use", "id": use_id, "name": "web_search", "input": query})
         results = [found_page(annotation["url_citation"]) for annotation in annotations]
-        yield from self.block({"type": "web_search_tool_result", "tool_use_id": use_id, "content": results})
+        for place in range(searches):
+            use_id = f"srvtoolu_{self.generation_id[-20:]}{place:02d}"
+            query = {"query": "simulated query"}
+            yield from self.block({"type": "server_tool_use", "id": use_id, "name": "web_search", "input": query})
+            yield from self.block({"type": "web_search_tool_result", "tool_use_id": use_id, "content": results})
 
     def block(self, content: Json) -> Iterator[Json]:
         yield from self.close()

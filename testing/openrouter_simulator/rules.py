@@ -2,7 +2,14 @@
 
 from collections.abc import Callable, Mapping
 
-from testing.openrouter_simulator import rules_anthropic, rules_chat, rules_messages, rules_provider, rules_reasoning
+from testing.openrouter_simulator import (
+    rules_anthropic,
+    rules_chat,
+    rules_messages,
+    rules_provider,
+    rules_reasoning,
+    rules_search,
+)
 from testing.openrouter_simulator.conversation import Conversation
 from testing.openrouter_simulator.exact_json import Json
 from testing.openrouter_simulator.issued import Issued
@@ -20,14 +27,20 @@ CHAT_SHAPES: tuple[OpenRouterRule, ...] = (
     rules_chat.check_stop,
     rules_chat.check_numbers,
     rules_chat.check_plugins,
+    rules_search.check_search_settings,
     rules_chat.check_service_tier,
     rules_chat.check_response_format,
     rules_chat.check_cache_controls,
     rules_chat.check_debug,
 )
-MESSAGES_SHAPES: tuple[OpenRouterRule, ...] = (rules_messages.check_fallbacks, rules_chat.check_plugins)
+MESSAGES_SHAPES: tuple[OpenRouterRule, ...] = (
+    rules_messages.check_fallbacks,
+    rules_chat.check_plugins,
+    rules_search.check_search_settings,
+)
 CHAT_PROVIDERS: tuple[ProviderRule, ...] = (
     rules_chat.check_provider,
+    rules_search.check_search_domains,
     rules_provider.check_abilities,
     rules_provider.check_reasoning_setting,
     rules_provider.check_max_tokens,
@@ -52,6 +65,7 @@ MESSAGES_PROVIDERS: tuple[ProviderRule, ...] = (
     rules_chat.check_provider,
     rules_messages.check_openrouter_thinking,
     *PLAIN_PROVIDERS,
+    rules_search.check_search_domains,
 )
 
 

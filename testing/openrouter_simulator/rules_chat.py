@@ -92,6 +92,12 @@ EFFORTS = frozenset({"max", "xhigh", "high", "medium", "low", "minimal", "none"}
 VERBOSITIES = frozenset({"low", "medium", "high", "xhigh", "max"})
 TOOL_CHOICES = frozenset({"none", "auto", "required"})
 SERVICE_TIERS = frozenset({"auto", "default", "fast", "flex", "priority", "scale"})
+# OpenRouterTeam/typescript-sdk, src/models/*servertool*.ts
+SERVER_TOOLS = frozenset(
+    f"openrouter:{name}"
+    for name in ("web_search", "web_fetch", "datetime", "image_generation", "bash", "advisor", "search_models")
+)
+PDF_ENGINES = frozenset({"mistral-ocr", "native", "cloudflare-ai"})
 PLUGIN_IDS = frozenset(
     {
         "web",
@@ -312,6 +318,7 @@ def check_tools(body: Json) -> None:
         expect(tool, "object", path)
         kind = expect_field(tool, "type", "string", path)
         if kind.startswith("openrouter:"):
+            expect_one_of(kind, SERVER_TOOLS, f"{path}.type")
             continue
         expect_one_of(kind, {"function"}, f"{path}.type")
         function = expect_field(tool, "function", "object", path)
@@ -336,6 +343,11 @@ def check_tool_choice(body: Json) -> None:
         name = expect_field(function, "name", "string", "tool_choice.function")
         if name not in function_names(body):
             raise bad_request(f"Tool choice '{name}' not found in 'tools' parameter.")
+    elif isinstance(choice, dict):
+        kinds = [tool["type"] for tool in body.get("tools") or []]
+        expect_one_of(choice.get("type"), {"function", *SERVER_TOOLS}, "tool_choice.type")
+        if choice["type"] not in kinds:
+            raise bad_request(f"Tool choice '{choice['type']}' not found in 'tools' parameter.")
 
 
 def function_names(body: Json) -> list[str]:
@@ -462,6 +474,20 @@ def check_plugins(body: Json) -> None:
     for place, plugin in enumerate(body.get("plugins") or []):
         expect(plugin, "object", f"plugins.{place}")
         expect_one_of(plugin.get("id"), PLUGIN_IDS, f"plugins.{place}.id")
+        if plugin["id"] == "file-parser":
+            check_file_parser(plugin, f"plugins.{place}")
+
+
+def check_file_parser(plugin: Json, path: str) -> None:
+    """wire.md 2.1: file-parser{pdf{engine}}."""
+    for name in sorted(set(plugin) - {"id", "enabled", "max_files", "pdf"}):
+        raise bad_request(f'{path}: Unrecognized key: "{name}"')
+    pdf = plugin.get("pdf", {})
+    expect(pdf, "object", f"{path}.pdf")
+    for name in sorted(set(pdf) - {"engine"}):
+        raise bad_request(f'{path}.pdf: Unrecognized key: "{name}"')
+    if "engine" in pdf:
+        expect_one_of(pdf["engine"], PDF_ENGINES, f"{path}.pdf.engine")
 
 
 def check_service_tier(body: Json) -> None:

@@ -17,6 +17,7 @@ from testing.openrouter_simulator.rules_provider import (
     too_many_tokens,
 )
 from testing.openrouter_simulator.rules_schema import check_schema_form, check_tool_schema, schemas_in
+from testing.openrouter_simulator.rules_search import check_anthropic_tool, is_anthropic_search
 from testing.openrouter_simulator.shapes import expect, expect_field, expect_length, expect_one_of
 
 # wire.md 1.2, 1.3, 2.6
@@ -240,6 +241,8 @@ def check_tools(body: Json, model: Model) -> None:
         if "cache_control" in tool:
             check_cache_control(tool["cache_control"], f"{path}.cache_control")
         expect(tool.get("type"), "string|null", f"{path}.type")
+        if is_anthropic_search(tool):
+            check_anthropic_tool(tool, path)
         if tool.get("type") not in (None, "custom"):
             continue
         if "name" not in tool:

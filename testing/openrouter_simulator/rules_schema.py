@@ -1,6 +1,8 @@
 """What each family refuses in the JSON schema of a tool: wire.md 4."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NoReturn
 
 from testing.openrouter_simulator.exact_json import Json, JsonValue
 from testing.openrouter_simulator.models import Model
@@ -9,6 +11,36 @@ from testing.openrouter_simulator.shapes import expect
 
 COMBINATORS = ("oneOf", "allOf", "anyOf")
 OPENAI_ROOT_REFUSED = (*COMBINATORS, "enum", "not")
+
+# wire.md 4, OpenAI strict; the words are known provider behaviour
+STRICT_WORDS = frozenset(
+    {
+        "$defs",
+        "$ref",
+        "$schema",
+        "additionalProperties",
+        "anyOf",
+        "const",
+        "definitions",
+        "description",
+        "enum",
+        "exclusiveMaximum",
+        "exclusiveMinimum",
+        "format",
+        "items",
+        "maxItems",
+        "maximum",
+        "minItems",
+        "minimum",
+        "multipleOf",
+        "pattern",
+        "properties",
+        "required",
+        "title",
+        "type",
+    }
+)
+STRICT_FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
 
 # wire.md 4, Gemini: keywords its schema type has no field for
 GEMINI_UNKNOWN = frozenset(
@@ -144,25 +176,34 @@ def check_openai_schema(model: Model, name: str, schema: Json, strict: bool) -> 
 
 
 def check_strict_schema(model: Model, start: str, schema: Json) -> None:
-    """wire.md 4, OpenAI strict: every property required, nothing additional, no allOf/not/if."""
+    """wire.md 4, OpenAI strict: every property required, nothing additional, and only the words that it permits."""
     for path, inner in schemas_in(schema, "root"):
-        for word in ("allOf", "not", "if", "oneOf"):
-            if word in inner:
-                raise provider_refusal(model, f"{start}: In context=('{path}',), '{word}' is not permitted.")
-        if "object" not in types_of(inner):
-            continue
-        if inner.get("additionalProperties") is not False:
-            sentence = (
-                f"{start}: In context=('{path}',), 'additionalProperties' is required to be supplied and to be false."
-            )
-            raise provider_refusal(model, sentence)
-        missing = set(inner.get("properties") or {}) - set(inner.get("required") or [])
-        if missing:
-            raise provider_refusal(
-                model,
-                f"{start}: In context=('{path}',), 'required' is required to be supplied and to be an array "
-                f"including every key in properties. Missing '{min(missing)}'.",
-            )
+        refuse = partial(refuse_strict, model, f"{start}: In context=('{path}',)")
+        for word in inner:
+            if word not in STRICT_WORDS:
+                refuse(f"'{word}' is not permitted.")
+        if "$ref" in inner and len(inner) > 1:
+            refuse(f"$ref cannot have keywords {sorted(set(inner) - {'$ref'})}.")
+        if inner.get("format") is not None and inner["format"] not in STRICT_FORMATS:
+            refuse(f"'{inner['format']}' is not a valid format.")
+        if "object" in types_of(inner):
+            check_strict_object(refuse, inner)
+
+
+def refuse_strict(model: Model, start: str, words: str) -> NoReturn:
+    raise provider_refusal(model, f"{start}, {words}")
+
+
+def check_strict_object(refuse: Callable[[str], NoReturn], schema: Json) -> None:
+    """wire.md 4, OpenAI strict."""
+    if schema.get("additionalProperties") is not False:
+        refuse("'additionalProperties' is required to be supplied and to be false.")
+    missing = set(schema.get("properties") or {}) - set(schema.get("required") or [])
+    if missing:
+        refuse(
+            "'required' is required to be supplied and to be an array including every key in properties. "
+            f"Missing '{min(missing)}'."
+        )
 
 
 def check_gemini_schema(model: Model, schema: Json, place: int) -> None:

@@ -52,6 +52,7 @@ PLAIN_KEY_PREFIX = "sk-"
 POOR_KEY_PREFIX = "sk-or-poor"
 BYOK_KEY_PREFIX = "sk-or-byok"
 SESSION_HEADER = "x-session-id"
+TIERS_USED = {"priority": "priority", "fast": "priority", "flex": "flex"}
 JSON_TYPE = "application/json"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -148,7 +149,7 @@ class Simulator:
         self.check_credit(key)
         conversation = chat_conversation(body)
         check_chat_size(body, model, conversation)
-        wire = ChatWire(new_generation_id(), model, int(time.time()))
+        wire = ChatWire(new_generation_id(), model, int(time.time()), tier_of(body, model))
         return await self.generate(Order(request, exchange, body, key, model, conversation, wire))
 
     async def plain_messages(self, request: web.Request, exchange: Exchange) -> web.StreamResponse:
@@ -190,13 +191,13 @@ class Simulator:
             raise canned(402)
 
     async def generate(self, order: Order) -> web.StreamResponse:
-        cue, exchange = self.cue(order.conversation), order.exchange
+        cue, exchange = self.cue(order), order.exchange
         exchange.marker, exchange.step, exchange.generation_id = cue.marker, cue.step, order.wire.generation_id
         if isinstance(cue.attempt, dict):
             return await self.answer_error(order, cue.attempt)
         generation = self.generation(order)
         interleaving = isinstance(order.wire, ChatWire)
-        events = Performance(order.model, order.conversation.calls, interleaving).play(cue.attempt)
+        events = Performance(order.model, order.conversation, interleaving).play(cue.attempt)
         return await (generation.stream(events) if generation.streamed else generation.whole(events))
 
     def generation(self, order: Order) -> Generation:
@@ -217,9 +218,9 @@ class Simulator:
             streamed=bool(order.body.get("stream")),
         )
 
-    def cue(self, conversation: Conversation) -> Cue:
+    def cue(self, order: Order) -> Cue:
         try:
-            return self.stage.cue(conversation)
+            return self.stage.cue(order.conversation, order.model.id)
         except UnknownScenario as unknown:
             raise bad_request(f"simulator: {unknown}") from None
 
@@ -267,7 +268,7 @@ class Simulator:
 
     async def reset(self, _request: web.Request) -> web.StreamResponse:
         self.log.exchanges.clear()
-        self.stage.played.clear()
+        self.stage.forget()
         self.cache.prompts.clear()
         return web.Response(status=204)
 
@@ -283,6 +284,12 @@ class Simulator:
 
     async def show_state(self, _request: web.Request) -> web.StreamResponse:
         return json_answer(self.log.state())
+
+
+def tier_of(body: Json, model: Model) -> str | None:
+    """wire.md 2.1, service_tier: the answer tells which one was used; only OpenAI has tiers here."""
+    asked = body.get("service_tier") or "default"
+    return TIERS_USED.get(asked, "default") if model.family == "openai" else None
 
 
 def new_generation_id() -> str:

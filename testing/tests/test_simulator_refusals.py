@@ -8,11 +8,13 @@ import pytest
 
 from testing.openrouter_simulator import (
     rules,
+    rules_anthropic,
     rules_chat,
     rules_messages,
     rules_provider,
     rules_reasoning,
     rules_schema,
+    rules_search,
 )
 from testing.openrouter_simulator.exact_json import Json
 from testing.openrouter_simulator.signatures import claude_signature, new_call_id
@@ -49,6 +51,11 @@ def result(call_id: str, content: Any = "done") -> Json:
 def tool(name: str = "Bash", parameters: Json | None = None, **more: Any) -> Json:
     schema = {"type": "object", "properties": {}} if parameters is None else parameters
     return {"type": "function", "function": {"name": name, "parameters": schema, **more}}
+
+
+def strict_tool(schema: Json) -> Json:
+    closed = {"type": "object", "properties": {"a": schema}, "required": ["a"], "additionalProperties": False}
+    return tool(parameters=closed, strict=True)
 
 
 def with_property(schema: Json) -> list[Json]:
@@ -189,6 +196,17 @@ CHAT_REFUSALS: dict[str, tuple[Json, int, str]] = {
     ),
     "data collection": (chat(provider={"data_collection": "no"}), 400, "provider.data_collection: Invalid option"),
     "unknown plugin": (chat(plugins=[{"id": "magic"}]), 400, "plugins.0.id: Invalid option"),
+    "unknown PDF engine": (
+        chat(plugins=[{"id": "file-parser", "pdf": {"engine": "pdf-text"}}]),
+        400,
+        "plugins.0.pdf.engine: Invalid option",
+    ),
+    "unknown server tool": (chat(tools=[{"type": "openrouter:magic"}]), 400, "tools.0.type: Invalid option"),
+    "choice of a server tool that is not there": (
+        chat(tools=[tool()], tool_choice={"type": "openrouter:web_search"}),
+        400,
+        "Tool choice 'openrouter:web_search' not found",
+    ),
     "unknown service tier": (chat(service_tier="gold"), 400, "service_tier: Invalid option"),
     "json_schema without name": (
         chat(response_format={"type": "json_schema", "json_schema": {"schema": {}}}),
@@ -204,6 +222,29 @@ CHAT_REFUSALS: dict[str, tuple[Json, int, str]] = {
         ),
         400,
         "'additionalProperties' is required to be supplied",
+    ),
+    **{
+        f"strict schema with {word}": (
+            chat(tools=[strict_tool({"type": "string", word: value})]),
+            400,
+            f"'{word}' is not permitted",
+        )
+        for word, value in {"default": "a", "minLength": 1, "allOf": [], "not": {}, "patternProperties": {}}.items()
+    },
+    "strict schema with uri": (
+        chat(tools=[strict_tool({"type": "string", "format": "uri"})]),
+        400,
+        "'uri' is not a valid format",
+    ),
+    "strict schema, described reference": (
+        chat(tools=[strict_tool({"$ref": "#/$defs/x", "description": "y"})]),
+        400,
+        "$ref cannot have keywords ['description']",
+    ),
+    "four breakpoints and one for all": (
+        chat(CLAUDE, [{"role": "user", "content": [BREAKPOINT] * 4}], cache_control={"type": "ephemeral"}),
+        400,
+        "A maximum of 4 blocks with cache_control",
     ),
     # the order of calls and results
     "result without call": (chat(messages=[USER, result("call_1")]), 400, "must be a response to a preceeding message"),
@@ -581,7 +622,16 @@ async def test_unknown_keys_are_ignored_and_recorded(client: Client) -> None:
 
 
 def test_every_rule_cites_its_place_in_the_wires_description() -> None:
-    modules = (rules, rules_chat, rules_messages, rules_provider, rules_reasoning, rules_schema)
+    modules = (
+        rules,
+        rules_anthropic,
+        rules_chat,
+        rules_messages,
+        rules_provider,
+        rules_reasoning,
+        rules_schema,
+        rules_search,
+    )
     checks = {name: check for module in modules for name, check in vars(module).items() if name.startswith("check_")}
     assert len(checks) > 40
     assert [name for name, check in checks.items() if "wire.md" not in (check.__doc__ or "")] == []

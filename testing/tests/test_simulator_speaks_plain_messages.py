@@ -116,7 +116,7 @@ async def test_it_speaks_in_its_own_words_of_overload(client: Client) -> None:
 async def test_openrouters_messages_refuse_too(client: Client) -> None:
     """What only OpenRouter's own schema says of /messages."""
     native = body() | {"model": "anthropic/claude-haiku-4.5"}
-    refused = [
+    refused: list[tuple[Json, str]] = [
         ({"fallbacks": "default"}, "fallbacks: Invalid input"),
         ({"fallbacks": [{"model": "a"}] * 4}, "fallbacks: Too big"),
         ({"fallbacks": [{"model": "a", "max_tokens": 5}]}, 'fallbacks.0: Unrecognized key: "max_tokens"'),
