@@ -1,7 +1,8 @@
 """One reading of a request for both wires: who said what, what it weighs, what it asks for."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Literal
 
 from testing.openrouter_simulator.exact_json import Json, JsonValue, encode
@@ -30,11 +31,21 @@ class Conversation:
     canonical: str = ""
     images: int = 0
     files: int = 0
-    breakpoints: int = 0
+    ttls: list[str] = field(default_factory=list)
+    prefixes: list[str] = field(default_factory=list)
     calls: int = 0
     answer_schema: Json | None = None
     search: Search | None = None
     stops: tuple[str, ...] = ()
+
+    @property
+    def breakpoints(self) -> int:
+        return len(self.ttls)
+
+    def mark(self, part: Json) -> None:
+        """Takes note of a breakpoint, in the order in which prompts are cached."""
+        if part.get("cache_control"):
+            self.ttls.append(part["cache_control"].get("ttl") or "5m")
 
     @property
     def last_user_text(self) -> str:
@@ -53,12 +64,27 @@ def chat_conversation(body: Json) -> Conversation:
     conversation.search = search_of(body)
     stop = body.get("stop") or ()
     conversation.stops = (stop,) if isinstance(stop, str) else tuple(stop)
-    pieces = [canonical_tools(body)]
-    for message in body["messages"]:
-        pieces.append(read_chat_message(conversation, message))
-    conversation.canonical = "\n".join(pieces)
-    conversation.breakpoints += count_breakpoints(body.get("tools") or []) + bool(body.get("cache_control"))
+    read_all(conversation, body, read_chat_message)
     return conversation
+
+
+def read_all(conversation: Conversation, body: Json, read: Callable[[Conversation, Json], str]) -> None:
+    """Tools, system and messages, with a digest of all that is before each message but the tools."""
+    for tool in body.get("tools") or []:
+        conversation.mark(tool)
+    pieces, digest = [canonical_tools(body)], sha256()
+    if body.get("system"):
+        parts = tuple(read_parts(conversation, body["system"]))
+        conversation.lines.append(Line("system", parts))
+        pieces.append("\n".join(["<system>", *parts]))
+        digest.update(pieces[-1].encode())
+    for message in body["messages"]:
+        conversation.prefixes.append(digest.hexdigest())
+        pieces.append(read(conversation, message))
+        digest.update(pieces[-1].encode())
+    conversation.prefixes.append(digest.hexdigest())
+    conversation.mark(body)
+    conversation.canonical = "\n".join(pieces)
 
 
 def read_chat_message(conversation: Conversation, message: Json) -> str:
@@ -77,15 +103,7 @@ def messages_conversation(body: Json) -> Conversation:
     conversation.answer_schema = messages_schema(body)
     conversation.search = search_of(body)
     conversation.stops = tuple(body.get("stop_sequences") or ())
-    pieces = [canonical_tools(body)]
-    if body.get("system"):
-        parts = tuple(read_parts(conversation, body["system"]))
-        conversation.lines.append(Line("system", parts))
-        pieces.append("\n".join(["<system>", *parts]))
-    for message in body["messages"]:
-        pieces.append(read_anthropic_message(conversation, message))
-    conversation.canonical = "\n".join(pieces)
-    conversation.breakpoints += count_breakpoints(body.get("tools") or []) + bool(body.get("cache_control"))
+    read_all(conversation, body, read_anthropic_message)
     return conversation
 
 
@@ -96,7 +114,7 @@ def read_anthropic_message(conversation: Conversation, message: Json) -> str:
         if block["type"] == "tool_result":
             result = tuple(read_parts(conversation, block.get("content")))
             conversation.lines.append(Line("tool", result))
-            conversation.breakpoints += bool(block.get("cache_control"))
+            conversation.mark(block)
             pieces.extend(result)
     parts = tuple(read_parts(conversation, [block for block in blocks if block["type"] != "tool_result"]))
     if parts or message["role"] == "assistant":
@@ -111,7 +129,7 @@ def read_parts(conversation: Conversation, content: JsonValue) -> Iterator[str]:
         yield content
         return
     for part in content or []:
-        conversation.breakpoints += bool(part.get("cache_control"))
+        conversation.mark(part)
         kind = part["type"]
         if kind == "text":
             yield part["text"]
@@ -126,10 +144,6 @@ def read_parts(conversation: Conversation, content: JsonValue) -> Iterator[str]:
 def canonical_tools(body: Json) -> str:
     tools = body.get("tools")
     return encode(tools).decode() if tools else ""
-
-
-def count_breakpoints(parts: Iterable[Json]) -> int:
-    return sum(bool(part.get("cache_control")) for part in parts)
 
 
 def chat_schema(body: Json) -> Json | None:

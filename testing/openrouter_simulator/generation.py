@@ -60,6 +60,7 @@ class Generation:
     account: Account
     log: Log
     issued: Issued
+    prefix: str
     wire: Wire
     model: Model
     key: str
@@ -103,7 +104,7 @@ class Generation:
             owed = bill(Usage(0), FREE, self.is_byok) if insured else bill(usage, self.model, self.is_byok)
             self.settled = owed
             self.account.charge(self.charge(status, usage, owed))
-            self.issued.remember(self.model.family, self.wire.given())
+            self.issued.remember(self.model.family, self.wire.given(), self.prefix)
         return self.settled
 
     def charge(self, status: Status, usage: Usage, owed: Bill) -> Charge:

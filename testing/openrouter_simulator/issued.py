@@ -74,8 +74,12 @@ class Issued:
 
     answers: dict[tuple[str, Key], list[Given]] = field(default_factory=lambda: defaultdict(list))
     plain: set[tuple[str, str]] = field(default_factory=set)
+    prefixes: dict[Key, set[str]] = field(default_factory=lambda: defaultdict(set))
 
-    def remember(self, family: str, given: Given) -> None:
+    def remember(self, family: str, given: Given, prefix: str) -> None:
+        """`prefix` is a digest of the conversation before the answer."""
+        for key in given.thoughts:
+            self.prefixes[key].add(prefix)
         for key in given.order if given.thoughts or given.plain else ():
             known = self.answers[family, key]
             if given not in known:

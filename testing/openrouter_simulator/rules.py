@@ -107,33 +107,41 @@ def check_plain_messages(body: Json, headers: Mapping[str, str]) -> Model:
     return model
 
 
-def check_chat_reasoning(body: Json, model: Model, issued: Issued) -> Json:
+def check_chat_reasoning(body: Json, model: Model, issued: Issued, prefixes: list[str]) -> Json:
     """wire.md 2.3. Returns what came back, for the control plane."""
     said = list(rules_reasoning.chat_said(body))
     reasoning = body.get("reasoning") or {}
     effort = reasoning.get("effort") or body.get("reasoning_effort")
     rules_reasoning.check_reasoning(said, model, issued, rules_provider.thinks(reasoning, effort))
-    return rules_reasoning.summary_of(said, model, issued)
+    return rules_reasoning.summary_of(said, model, issued, prefixes)
 
 
-def check_messages_reasoning(body: Json, model: Model, issued: Issued) -> Json:
+def check_messages_reasoning(body: Json, model: Model, issued: Issued, prefixes: list[str]) -> Json:
     """wire.md 2.3. Returns what came back, for the control plane."""
     said = list(rules_reasoning.messages_said(body, model))
     is_thinking = (body.get("thinking") or {}).get("type") in ("enabled", "adaptive")
     rules_reasoning.check_reasoning(said, model, issued, is_thinking)
-    return rules_reasoning.summary_of(said, model, issued)
+    return rules_reasoning.summary_of(said, model, issued, prefixes)
 
 
 def check_chat_size(body: Json, model: Model, conversation: Conversation) -> None:
     """wire.md 2.5, context_length_exceeded."""
     rules_provider.check_breakpoints(conversation, model)
+    rules_provider.check_lifetimes(conversation, model)
     rules_provider.check_room(model, conversation, body.get("max_completion_tokens") or body.get("max_tokens"))
 
 
 def check_messages_size(model: Model, conversation: Conversation) -> None:
     """wire.md 2.5, context_length_exceeded."""
     rules_provider.check_breakpoints(conversation, model)
+    rules_provider.check_lifetimes(conversation, model)
     rules_provider.check_prompt_length(model, conversation)
+
+
+def unsupported_keys(body: Json, model: Model) -> list[str]:
+    """wire.md 2.1, require_parameters: what the model cannot do is left out without a word."""
+    asked = {name for name in body if name in rules_chat.KNOWN_PARAMETERS and body[name] is not None}
+    return sorted(asked - set(model.parameters))
 
 
 def ignored_keys(body: Json, known: dict[str, str]) -> list[str]:

@@ -89,6 +89,7 @@ DETAIL_FIELDS: dict[str, str] = {
     "reasoning.server_tool_call": "tool_name",
 }
 EFFORTS = frozenset({"max", "xhigh", "high", "medium", "low", "minimal", "none"})
+REASONING_FIELDS = frozenset({"effort", "max_tokens", "exclude", "enabled", "summary", "context", "mode"})
 VERBOSITIES = frozenset({"low", "medium", "high", "xhigh", "max"})
 TOOL_CHOICES = frozenset({"none", "auto", "required"})
 SERVICE_TIERS = frozenset({"auto", "default", "fast", "flex", "priority", "scale"})
@@ -128,6 +129,12 @@ PROVIDER_FIELDS: dict[str, str] = {
 }
 QUANTIZATIONS = frozenset({"int4", "int8", "fp4", "fp6", "fp8", "fp16", "bf16", "fp32", "unknown"})
 SORTS = frozenset({"price", "throughput", "latency", "exacto"})
+PERCENTILES = frozenset({"p50", "p75", "p90", "p99"})
+PROVIDER_NESTED: dict[str, frozenset[str]] = {
+    "max_price": frozenset({"prompt", "completion", "request", "image", "audio"}),
+    "preferred_min_throughput": PERCENTILES,
+    "preferred_max_latency": PERCENTILES,
+}
 RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0, 2),
     "top_p": (0, 1),
@@ -288,8 +295,13 @@ def check_assistant(message: Json, path: str) -> None:
         expect_field(call, "id", "string", here)
         expect_one_of(call.get("type"), {"function"}, f"{here}.type")
         function = expect_field(call, "function", "object", here)
-        expect_field(function, "name", "string", f"{here}.function")
+        name = expect_field(function, "name", "string", f"{here}.function")
         expect_field(function, "arguments", "string", f"{here}.function")
+        if not TOOL_NAME.fullmatch(name):
+            raise bad_request(
+                f"Invalid '{here}.function.name': string does not match pattern. Expected a string that matches the "
+                "pattern '^[a-zA-Z0-9_-]{1,64}$'."
+            )
     expect(message.get("reasoning"), "string|null", f"{path}.reasoning")
     details = message.get("reasoning_details")
     expect(details, "array|null", f"{path}.reasoning_details")
@@ -357,7 +369,10 @@ def function_names(body: Json) -> list[str]:
 def check_reasoning(body: Json) -> None:
     """wire.md 2.1, reasoning."""
     reasoning = body.get("reasoning") or {}
-    if reasoning.get("effort") is not None and reasoning.get("max_tokens") is not None:
+    for name in reasoning:
+        expect_one_of(name, REASONING_FIELDS, "reasoning")
+    effort = body.get("reasoning_effort") if reasoning.get("effort") is None else reasoning["effort"]
+    if effort is not None and reasoning.get("max_tokens") is not None:
         raise bad_request('Only one of "reasoning.effort" and "reasoning.max_tokens" can be specified')
     for path, effort in (
         ("reasoning.effort", reasoning.get("effort")),
@@ -420,9 +435,26 @@ def check_provider(body: Json, model: Model) -> None:
         expect_one_of(provider["data_collection"], {"allow", "deny"}, "provider.data_collection")
     for place, value in enumerate(provider.get("quantizations") or []):
         expect_one_of(value, QUANTIZATIONS, f"provider.quantizations.{place}")
-    if isinstance(provider.get("sort"), str):
-        expect_one_of(provider["sort"], SORTS, "provider.sort")
+    check_sort(provider.get("sort"))
+    for name, known in PROVIDER_NESTED.items():
+        for key, value in provider[name].items() if isinstance(provider.get(name), dict) else ():
+            expect_one_of(key, known, f"provider.{name}")
+            expect(value, "number|string" if name == "max_price" else "number", f"provider.{name}.{key}")
+    for name in ("order", "only", "ignore"):
+        for place, slug in enumerate(provider.get(name) or []):
+            expect(slug, "string", f"provider.{name}.{place}")
     check_routing(body, provider, model)
+
+
+def check_sort(sort: object) -> None:
+    """wire.md 2.1: a name, or {by, partition}."""
+    if isinstance(sort, dict):
+        for name in sort:
+            expect_one_of(name, {"by", "partition"}, "provider.sort")
+        expect_one_of(sort.get("partition") or "model", {"model", "none"}, "provider.sort.partition")
+    by = sort.get("by") if isinstance(sort, dict) else sort
+    if by is not None:
+        expect_one_of(by, SORTS, "provider.sort")
 
 
 def check_routing(body: Json, provider: Json, model: Model) -> None:

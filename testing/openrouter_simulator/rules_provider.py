@@ -370,6 +370,16 @@ def check_budget(body: Json, model: Model, reasoning: Json, effort: str | None) 
         raise provider_refusal(model, "`max_tokens` must be greater than `thinking.budget_tokens`.")
 
 
+def check_lifetimes(conversation: Conversation, model: Model) -> None:
+    """wire.md 1.2, cache_control; known provider behaviour: what lives longer stands before what lives shorter."""
+    if model.family == "anthropic" and "1h" in conversation.ttls[conversation.ttls.count("1h") :]:
+        raise provider_refusal(
+            model,
+            "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block. Note that blocks are "
+            "processed in the following order: `tools`, `system`, `messages`.",
+        )
+
+
 def check_room(model: Model, conversation: Conversation, max_tokens: int | None) -> None:
     """wire.md 2.5, context_length_exceeded, in OpenRouter's words."""
     text = tokens_of(conversation.canonical)

@@ -307,8 +307,18 @@ def was_reasoned(call_id: str, model: Model, issued: Issued) -> bool:
     return model.family == "moonshotai" and bool(issued.of(model.family, call_key(call_id)))
 
 
-def summary_of(said: list[Said], model: Model, issued: Issued) -> Json:
-    """For the control plane: how many thoughts came back, and which calls came without theirs."""
+def summary_of(said: list[Said], model: Model, issued: Issued, prefixes: list[str]) -> Json:
+    """For the control plane: thoughts that came back, calls without theirs, messages behind a changed conversation.
+
+    wire.md 2.3: Claude of 2026 binds thinking to the conversation before it. What it does where that has changed is
+    the client's to choose (1.3, block_binding), so this is told rather than refused.
+    """
     lost: list[JsonValue] = [call_id for each in said for call_id in lost_calls(each, model, issued)]
     plain = sum(bool(each.plain and not each.thoughts) for each in said)
-    return {"returned": plain + sum(len(each.thoughts) for each in said), "lost_calls": lost}
+    moved = [each.place for each in said if has_moved(each, issued, prefixes[each.place])]
+    return {"returned": plain + sum(len(each.thoughts) for each in said), "lost_calls": lost, "moved": moved}
+
+
+def has_moved(said: Said, issued: Issued, prefix: str) -> bool:
+    known = [issued.prefixes.get(thought_key(thought.detail)) for thought in said.thoughts]
+    return any(places is not None and prefix not in places for places in known)

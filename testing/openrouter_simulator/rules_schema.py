@@ -1,5 +1,6 @@
 """What each family refuses in the JSON schema of a tool: wire.md 4."""
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NoReturn
@@ -42,44 +43,42 @@ STRICT_WORDS = frozenset(
 )
 STRICT_FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
 
-# wire.md 4, Gemini: keywords its schema type has no field for
-GEMINI_UNKNOWN = frozenset(
+# wire.md 4, Gemini: its schema type has these fields and no others (v1beta Schema)
+GEMINI_WORDS = frozenset(
     {
-        "$schema",
-        "$id",
-        "$ref",
-        "$defs",
-        "definitions",
-        "$comment",
-        "additionalProperties",
-        "propertyNames",
-        "patternProperties",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-        "const",
-        "uniqueItems",
-        "deprecated",
-        "if",
-        "then",
-        "else",
-        "not",
-        "oneOf",
-        "allOf",
-        "enumDescriptions",
-        "dependentRequired",
-        "dependentSchemas",
-        "unevaluatedProperties",
-        "contentEncoding",
-        "contentMediaType",
-        "readOnly",
-        "writeOnly",
-        "examples",
-        "contains",
+        "anyOf",
+        "default",
+        "description",
+        "enum",
+        "example",
+        "format",
+        "items",
+        "maximum",
+        "maxItems",
+        "maxLength",
+        "maxProperties",
+        "minimum",
+        "minItems",
+        "minLength",
+        "minProperties",
+        "nullable",
+        "pattern",
+        "properties",
+        "propertyOrdering",
+        "required",
+        "title",
+        "type",
     }
 )
-GEMINI_OLDER_UNKNOWN = GEMINI_UNKNOWN | {"default"}
+GEMINI_OLDER_WORDS = GEMINI_WORDS - {"default"}
 GEMINI_OLDER = "google/gemini-2"
-GEMINI_STRING_FORMATS = frozenset({"enum", "date-time"})
+GEMINI_FORMATS: dict[str, frozenset[str]] = {
+    "string": frozenset({"enum", "date-time"}),
+    "integer": frozenset({"int32", "int64"}),
+    "number": frozenset({"float", "double"}),
+}
+
+ANTHROPIC_KEY = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 
 SCHEMA_MAPS = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
 SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -146,7 +145,7 @@ def check_tool_schema(model: Model, name: str, schema: Json, place: int, strict:
 
 
 def check_anthropic_schema(model: Model, schema: Json, place: int) -> None:
-    """wire.md 4, Anthropic."""
+    """wire.md 4, Anthropic; the pattern of keys is known provider behaviour."""
     path = f"tools.{place}.custom.input_schema"
     if any(word in schema for word in COMBINATORS):
         sentence = f"{path}: input_schema does not support oneOf, allOf, or anyOf at the top level"
@@ -155,6 +154,10 @@ def check_anthropic_schema(model: Model, schema: Json, place: int) -> None:
         raise provider_refusal(model, f"{path}.type: Field required")
     if schema["type"] != "object":
         raise provider_refusal(model, f"{path}.type: Input should be 'object'")
+    for name in schema.get("properties") or {}:
+        if not ANTHROPIC_KEY.fullmatch(name):
+            sentence = f"{path}.properties: Property keys should match pattern '^[a-zA-Z0-9_.-]{{1,64}}$'"
+            raise provider_refusal(model, sentence)
 
 
 def check_openai_schema(model: Model, name: str, schema: Json, strict: bool) -> None:
@@ -208,10 +211,10 @@ def check_strict_object(refuse: Callable[[str], NoReturn], schema: Json) -> None
 
 def check_gemini_schema(model: Model, schema: Json, place: int) -> None:
     """wire.md 4, Gemini."""
-    refused = GEMINI_OLDER_UNKNOWN if model.id.startswith(GEMINI_OLDER) else GEMINI_UNKNOWN
+    known = GEMINI_OLDER_WORDS if model.id.startswith(GEMINI_OLDER) else GEMINI_WORDS
     for path, inner in schemas_in(schema, f"tools[0].function_declarations[{place}].parameters"):
         for word in inner:
-            if word in refused or word.startswith("x-"):
+            if word not in known:
                 sentence = f"Invalid JSON payload received. Unknown name \"{word}\" at '{path}': Cannot find field."
                 raise provider_refusal(model, sentence)
         check_gemini_types(model, inner, path)
@@ -249,8 +252,11 @@ def check_gemini_values(model: Model, schema: Json, path: str) -> None:
             raise provider_refusal(model, f"Invalid value at '{path}.enum[{place}]' (TYPE_STRING), {value}")
     if "enum" in schema and schema.get("type") != "string":
         raise provider_refusal(model, f"* GenerateContentRequest.{path}.enum: only allowed for STRING type")
-    if schema.get("type") == "string" and schema.get("format") not in (None, *GEMINI_STRING_FORMATS):
-        sentence = f"* GenerateContentRequest.{path}.format: only 'enum' and 'date-time' are supported for STRING type"
+    formats = GEMINI_FORMATS.get(str(schema.get("type")), frozenset())
+    if schema.get("format") is not None and schema["format"] not in formats:
+        options = " and ".join(f"'{each}'" for each in sorted(formats, reverse=True)) or "none"
+        kind = str(schema.get("type")).upper()
+        sentence = f"* GenerateContentRequest.{path}.format: only {options} are supported for {kind} type"
         raise provider_refusal(model, sentence)
     for place, name in enumerate(schema.get("required") or []):
         if name not in (schema.get("properties") or {}):

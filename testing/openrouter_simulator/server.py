@@ -41,6 +41,7 @@ from testing.openrouter_simulator.rules import (
     check_messages_size,
     check_plain_messages,
     ignored_keys,
+    unsupported_keys,
 )
 from testing.openrouter_simulator.stage import BadScript, Cue, Stage, UnknownScenario
 
@@ -145,9 +146,10 @@ class Simulator:
         body = await self.read_body(request, exchange)
         exchange.ignored = ignored_keys(body, CHAT_FIELDS)
         model = check_chat(body, request.headers.get(SESSION_HEADER))
-        exchange.reasoning = check_chat_reasoning(body, model, self.issued)
-        self.check_credit(key)
+        exchange.unsupported = unsupported_keys(body, model)
         conversation = chat_conversation(body)
+        exchange.reasoning = check_chat_reasoning(body, model, self.issued, conversation.prefixes)
+        self.check_credit(key)
         check_chat_size(body, model, conversation)
         wire = ChatWire(new_generation_id(), model, int(time.time()), tier_of(body, model))
         return await self.generate(Order(request, exchange, body, key, model, conversation, wire))
@@ -158,8 +160,8 @@ class Simulator:
         rules_anthropic.check_headers(request.headers)
         body = await self.read_body(request, exchange)
         model = check_plain_messages(body, request.headers)
-        exchange.reasoning = check_messages_reasoning(body, model, self.issued)
         conversation = messages_conversation(body)
+        exchange.reasoning = check_messages_reasoning(body, model, self.issued, conversation.prefixes)
         check_messages_size(model, conversation)
         wire = MessagesWire(f"msg_{secrets.token_hex(12)}", model, body["model"], "plain")
         return await self.generate(Order(request, exchange, body, key, model, conversation, wire))
@@ -179,9 +181,9 @@ class Simulator:
         rules_anthropic.check_betas(request.headers)
         exchange.ignored = ignored_keys(body, MESSAGES_FIELDS)
         model = check_messages(body, request.headers.get(SESSION_HEADER))
-        exchange.reasoning = check_messages_reasoning(body, model, self.issued)
-        self.check_credit(key)
         conversation = messages_conversation(body)
+        exchange.reasoning = check_messages_reasoning(body, model, self.issued, conversation.prefixes)
+        self.check_credit(key)
         check_messages_size(model, conversation)
         wire = MessagesWire(new_generation_id(), model, model.id)
         return await self.generate(Order(request, exchange, body, key, model, conversation, wire))
@@ -209,6 +211,7 @@ class Simulator:
             account=self.account,
             log=self.log,
             issued=self.issued,
+            prefix=order.conversation.prefixes[-1],
             wire=order.wire,
             model=order.model,
             key=order.key,

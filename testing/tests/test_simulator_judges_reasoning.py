@@ -199,7 +199,18 @@ async def test_lost_reasoning_of_earlier_turns_is_recorded(client: Client) -> No
     del calling["reasoning_details"], calling["reasoning"]
     assert "choices" in await answer(client, THINKER, messages)
     last = (await client.control("requests"))["requests"][-1]
-    assert last["reasoning"] == {"returned": 0, "lost_calls": [calling["tool_calls"][0]["id"]]}
+    assert last["reasoning"] == {"returned": 0, "lost_calls": [calling["tool_calls"][0]["id"]], "moved": []}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("model", [ADAPTIVE, KIMI])
+async def test_a_conversation_that_changed_before_its_thoughts_is_recorded(client: Client, model: str) -> None:
+    messages = await talk(client, model, ("reasoning_text", "reasoning_tool"))
+    await answer(client, model, messages)
+    messages[0]["content"] += " "
+    await answer(client, model, messages)
+    requests = (await client.control("requests"))["requests"]
+    assert [request["reasoning"]["moved"] for request in requests[-2:]] == [[], [1, 3]]
 
 
 @pytest.mark.asyncio
@@ -247,6 +258,7 @@ async def test_blocks_of_several_turns_come_back_whole(client: Client, model: st
     last = (await client.control("requests"))["requests"][-1]
     assert last["reasoning"]["lost_calls"] == [] or model == DEEPSEEK
     assert last["reasoning"]["returned"] >= (0 if model == DEEPSEEK else 5)
+    assert last["reasoning"]["moved"] == []
 
 
 def block_of(messages: list[Json], kind: str) -> Json:

@@ -32,6 +32,7 @@ LLAMA = "meta-llama/llama-3.3-70b-instruct"
 PIXEL = "data:image/png;base64," + base64.b64encode(b"not really a picture").decode()
 USER: Json = {"role": "user", "content": "hi"}
 IMAGE: Json = {"type": "image_url", "image_url": {"url": PIXEL}}
+LASTING: Json = {"type": "text", "text": "cached", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
 BREAKPOINT: Json = {"type": "text", "text": "cached", "cache_control": {"type": "ephemeral"}}
 
 
@@ -160,6 +161,12 @@ CHAT_REFUSALS: dict[str, tuple[Json, int, str]] = {
         400,
         "Thinking may not be enabled when tool_choice forces tool use",
     ),
+    "short effort and budget": (
+        chat(THINKER, reasoning_effort="low", reasoning={"max_tokens": 2000}),
+        400,
+        'Only one of "reasoning.effort" and "reasoning.max_tokens" can be specified',
+    ),
+    "unknown word of reasoning": (chat(THINKER, reasoning={"budget": 1}), 400, "reasoning: Invalid option"),
     "unknown verbosity": (chat(THINKER, verbosity="loud"), 400, "verbosity: Invalid option"),
     "max_tokens above limit, OpenAI": (chat(max_tokens=64000), 400, "supports at most 16384 completion tokens"),
     "max_tokens above limit, Claude": (chat(CLAUDE, max_tokens=64001), 400, "max_tokens: 64001 > 64000"),
@@ -188,6 +195,16 @@ CHAT_REFUSALS: dict[str, tuple[Json, int, str]] = {
     "no tool use": (chat("perplexity/sonar", tools=[tool()]), 404, "No endpoints found that support tool use"),
     "no image input": (chat(LLAMA, [{"role": "user", "content": [IMAGE]}]), 404, "support image input"),
     "provider unknown key": (chat(provider={"fastest": True}), 400, "provider: Unrecognized key"),
+    "provider of wrong type": (chat(provider={"only": "groq"}), 400, "provider.only: Invalid input: expected array"),
+    "provider number": (chat(provider={"order": [1]}), 400, "provider.order.0: Invalid input: expected string"),
+    "sort by size": (chat(provider={"sort": {"by": "size"}}), 400, "provider.sort: Invalid option"),
+    "sort unknown key": (chat(provider={"sort": {"on": "price"}}), 400, "provider.sort: Invalid option"),
+    "price of videos": (chat(provider={"max_price": {"video": 1}}), 400, "provider.max_price: Invalid option"),
+    "latency of most": (
+        chat(provider={"preferred_max_latency": {"p95": 1}}),
+        400,
+        "provider.preferred_max_latency: Invalid option",
+    ),
     "provider elsewhere": (chat(provider={"only": ["groq"]}), 404, "No allowed providers are available"),
     "parameters required": (
         chat(THINKER, temperature=1, provider={"require_parameters": True}),
@@ -240,6 +257,25 @@ CHAT_REFUSALS: dict[str, tuple[Json, int, str]] = {
         chat(tools=[strict_tool({"$ref": "#/$defs/x", "description": "y"})]),
         400,
         "$ref cannot have keywords ['description']",
+    ),
+    "long-lived breakpoint after a short-lived one": (
+        chat(CLAUDE, [{"role": "user", "content": [BREAKPOINT, LASTING]}]),
+        400,
+        "must not come after a ttl='5m' cache_control block",
+    ),
+    "name of an earlier call": (
+        chat(
+            messages=[
+                USER,
+                {
+                    "role": "assistant",
+                    "tool_calls": [{"id": "c", "type": "function", "function": {"name": "a.b", "arguments": "{}"}}],
+                },
+                result("c"),
+            ]
+        ),
+        400,
+        "messages.1.tool_calls.0.function.name': string does not match pattern",
     ),
     "four breakpoints and one for all": (
         chat(CLAUDE, [{"role": "user", "content": [BREAKPOINT] * 4}], cache_control={"type": "ephemeral"}),
@@ -352,6 +388,20 @@ CHAT_REFUSALS: dict[str, tuple[Json, int, str]] = {
         "cache_control.ttl: Invalid option",
     ),
     # schemas
+    **{
+        f"{word}, Gemini": (chat(GEMINI, tools=with_property({"type": "integer", word: 1})), 400, f'"{word}"')
+        for word in ("multipleOf", "exclusiveMinimum", "x-order", "minContains", "readOnly", "const")
+    },
+    "int128, Gemini": (
+        chat(GEMINI, tools=with_property({"type": "integer", "format": "int128"})),
+        400,
+        "only 'int64' and 'int32' are supported for INTEGER type",
+    ),
+    "odd key, Claude": (
+        chat(CLAUDE, tools=[tool(parameters={"type": "object", "properties": {"a b": {"type": "string"}}})]),
+        400,
+        "Property keys should match pattern",
+    ),
     "$schema, Gemini": (
         chat(GEMINI, tools=[tool(parameters={"type": "object", "properties": {}, "$schema": "x"})]),
         400,
@@ -619,6 +669,23 @@ async def test_unknown_keys_are_ignored_and_recorded(client: Client) -> None:
         assert response.status == 200
     (request,) = (await client.control("requests"))["requests"]
     assert request["ignored"] == ["betas", "thinking"]
+
+
+@pytest.mark.asyncio
+async def test_what_a_model_cannot_do_is_left_out_and_recorded(client: Client) -> None:
+    body = chat(LLAMA, reasoning={"effort": "low"}, temperature=1, max_tokens=100)
+    async with client.post("/chat/completions", body) as response:
+        assert response.status == 200
+    (request,) = (await client.control("requests"))["requests"]
+    assert request["unsupported"] == ["reasoning"]
+
+
+@pytest.mark.asyncio
+async def test_longer_lived_breakpoints_may_come_first(client: Client) -> None:
+    messages = [{"role": "user", "content": [LASTING, BREAKPOINT]}]
+    tools = [{**tool(), "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
+    async with client.post("/chat/completions", chat(CLAUDE, messages, tools=tools)) as response:
+        assert response.status == 200, await response.text()
 
 
 def test_every_rule_cites_its_place_in_the_wires_description() -> None:
