@@ -267,7 +267,7 @@ def _aws_frame(payload: Any, **headers: str) -> bytes:
     return message + struct.pack("!I", zlib.crc32(message))
 
 
-def _converse(event: str, payload: Any) -> bytes:
+def converse(event: str, payload: Any) -> bytes:
     return _aws_frame(payload, **{"message-type": "event", "event-type": event})
 
 
@@ -287,22 +287,22 @@ def _converse_blocks(answer: Scripted) -> list[tuple[Any, list[Any], Any]]:
     return blocks
 
 
-def _converse_frames(answer: Scripted) -> list[bytes]:
-    frames = [_converse("messageStart", {"role": "assistant"})]
+def converse_frames(answer: Scripted, stop_reason: str = "") -> list[bytes]:
+    frames = [converse("messageStart", {"role": "assistant"})]
     for index, (start, deltas, _) in enumerate(_converse_blocks(answer)):
         at = {"contentBlockIndex": index}
-        frames += [_converse("contentBlockStart", {**at, "start": start})] if start else []
-        frames += [_converse("contentBlockDelta", {**at, "delta": delta}) for delta in deltas]
-        frames.append(_converse("contentBlockStop", at))
-    stop = _converse("messageStop", {"stopReason": BEDROCK_END[answer.end]})
-    return [*frames, stop, _converse("metadata", {"usage": BEDROCK_USAGE, "metrics": {"latencyMs": 1}})]
+        frames += [converse("contentBlockStart", {**at, "start": start})] if start else []
+        frames += [converse("contentBlockDelta", {**at, "delta": delta}) for delta in deltas]
+        frames.append(converse("contentBlockStop", at))
+    stop = converse("messageStop", {"stopReason": stop_reason or BEDROCK_END[answer.end]})
+    return [*frames, stop, converse("metadata", {"usage": BEDROCK_USAGE, "metrics": {"latencyMs": 1}})]
 
 
-def _converse_whole(answer: Scripted) -> Any:
+def converse_whole(answer: Scripted, stop_reason: str = "") -> Any:
     message = {"role": "assistant", "content": [whole for _, _, whole in _converse_blocks(answer)]}
     return {
         "output": {"message": message},
-        "stopReason": BEDROCK_END[answer.end],
+        "stopReason": stop_reason or BEDROCK_END[answer.end],
         "usage": BEDROCK_USAGE,
         "metrics": {"latencyMs": 1},
     }
@@ -389,8 +389,8 @@ GEMINI = Format(
 BEDROCK = Format(
     "bedrock",
     "anthropic.claude-sonnet-4-5-20250929-v1:0",
-    _converse_whole,
-    _converse_frames,
+    converse_whole,
+    converse_frames,
     lambda words: {"message": words},
     _converse_error,
     family="anthropic",

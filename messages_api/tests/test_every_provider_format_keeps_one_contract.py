@@ -4,10 +4,12 @@ The servers are real, on loopback: one that is read by our own client, five that
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import base64
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
+import orjson
 import pytest
 import pytest_asyncio
 
@@ -17,9 +19,31 @@ from messages_api.services.translation.chat import AnswerError, ChatChunk
 from messages_api.services.upstream import litellm as litellm_client
 from messages_api.services.upstream.base import ChatStream
 from messages_api.services.upstream.litellm import LiteLlmUpstream
+from messages_api.services.upstream.sse_reader import LONGEST_LINE, LineTooLong
 from messages_api.tests.asked_upstream import BASH, LIST, SYSTEM, Outcome, call_to, outcome, said, turn_after
 from messages_api.tests.loopback_provider import KEY_OF_PROVIDER, Provider, provider_on_loopback
-from messages_api.tests.provider_formats import FORMATS, FRESH, GEMINI, GIVEN, OLLAMA, SEAL, End, Format, Scripted
+from messages_api.tests.provider_formats import (
+    ANTHROPIC,
+    BEDROCK,
+    FORMATS,
+    FRESH,
+    GEMINI,
+    GIVEN,
+    OLLAMA,
+    OPENAI,
+    SEAL,
+    End,
+    Format,
+    Scripted,
+    anthropic_events,
+    anthropic_whole,
+    converse,
+    converse_frames,
+    converse_whole,
+    gemini_events,
+    gemini_whole,
+    sse,
+)
 
 SOON = 1.0
 SILENCE = 0.5
@@ -257,3 +281,99 @@ async def test_a_silent_provider_is_given_up(
     found = await asyncio.wait_for(ask(upstream, provider, wire, streamed=True), SILENCE * 10)
     assert found.error is not None
     assert found.error[0] is TimedOut
+
+
+#: How a format is made to say a given word for its end, whole and streamed.
+WORDED: dict[str, tuple[Callable[[Scripted, str], Any], Callable[[Scripted, str], list[bytes]]]] = {
+    "anthropic": (anthropic_whole, lambda answer, word: sse(anthropic_events(answer, word))),
+    "bedrock": (converse_whole, converse_frames),
+    "gemini": (gemini_whole, lambda answer, word: sse(gemini_events(answer, word))),
+}
+NATIVE_WORDS = [
+    (ANTHROPIC, "stop_sequence", "stop"),
+    (ANTHROPIC, "pause_turn", "stop"),
+    (ANTHROPIC, "model_context_window_exceeded", "length"),
+    (BEDROCK, "stop_sequence", "stop"),
+    (GEMINI, "MALFORMED_FUNCTION_CALL", "error"),
+    (GEMINI, "UNEXPECTED_TOOL_CALL", "error"),
+]
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("case", NATIVE_WORDS, ids=lambda case: f"{case[0]}-{case[1]}")
+async def test_an_end_that_openai_has_no_word_for_keeps_its_own(
+    case: tuple[Format, str, str], streamed: bool, upstream: LiteLlmUpstream, provider: Provider
+) -> None:
+    wire, word, finish = case
+    whole, frames = WORDED[wire.kind]
+    provider.answer, provider.frames, provider.content_type = whole(TALK, word), frames(TALK, word), wire.content_type
+    call = call_to(provider.target(wire.kind, wire.model, family=wire.family), "Hi", streamed=streamed)
+    if streamed:
+        chunks = await read_all(await upstream.stream(call))
+    else:
+        chunks = [(await upstream.complete(call)).answer]
+    ends = [choice for chunk in chunks for choice in chunk.choices or () if choice.finish_reason]
+    assert [(end.finish_reason, end.native_finish_reason) for end in ends] == [(finish, word)]
+
+
+async def test_an_answer_without_converse_is_refused_rather_than_left_out(
+    upstream: LiteLlmUpstream, provider: Provider
+) -> None:
+    said_so = base64.b64encode(orjson.dumps({"outputs": [{"text": "Hello", "stop_reason": "stop"}]})).decode()
+    provider.frames, provider.content_type = [converse("chunk", {"bytes": said_so})], BEDROCK.content_type
+    target = provider.target("bedrock", "invoke/mistral.mistral-7b-instruct-v0:2")
+    found = await outcome(upstream, call_to(target, "Hi", streamed=True, tools=[]))
+    assert found.error is not None
+    assert found.error[0] is InvalidRequest
+    assert "converse/" in found.error[2]
+
+
+async def test_the_end_that_litellms_wrapper_invents_is_not_believed(
+    upstream: LiteLlmUpstream, provider: Provider
+) -> None:
+    """For a format whose chunks are read through the wrapper."""
+    play(provider, OPENAI, Scripted(text="Hello you"))
+    target = provider.target("databricks", "some-model")
+    assert said(await outcome(upstream, call_to(target, "Hi", streamed=True))) == [("text", "Hello you")]
+    provider.cut_at = 3
+    found = await outcome(upstream, call_to(target, "Hi", streamed=True))
+    assert found.error is not None
+    assert found.error[0] is AnswerError
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"error": "slow down"}, {"detail": "slow down"}, {"message": "slow down"}, [{"error": {"message": "slow down"}}]],
+)
+@pytest.mark.parametrize("wire", [OPENAI, ANTHROPIC], ids=str)
+async def test_the_words_are_found_wherever_a_provider_puts_them(
+    wire: Format, body: Any, upstream: LiteLlmUpstream, provider: Provider
+) -> None:
+    provider.refusal = (429, body)
+    found = await ask(upstream, provider, wire, streamed=True)
+    assert found.error == (errors.RateLimited, 429, "slow down", "7")
+
+
+async def test_the_key_that_gemini_has_in_its_address_stands_in_no_error(
+    upstream: LiteLlmUpstream, provider: Provider
+) -> None:
+    provider.refusal = (400, GEMINI.error("API key AIzaSecretOfGemini not valid"))
+    target = provider.target("gemini", GEMINI.model, family="google", key="AIzaSecretOfGemini")
+    found = await outcome(upstream, call_to(target, "Hi", streamed=True))
+    assert found.error is not None
+    assert found.error[0] is InvalidRequest
+    assert "not valid" in found.error[2]
+    assert "AIza" not in found.error[2]
+
+
+def test_a_line_ends_at_a_line_feed_and_has_a_bound() -> None:
+    lines = litellm_client.Lines()
+    assert lines.decode("a\u2028b\x85\r") == []
+    assert lines.decode('\n{"t": "[DONE]"}\ndata: [DONE]\nc') == [
+        "a\u2028b\x85",
+        '{"t": "\\u005bDONE]"}',
+        "data: [DONE]",
+    ]
+    assert lines.flush() == ["c"]
+    with pytest.raises(LineTooLong):
+        lines.decode("x" * (LONGEST_LINE + 1))

@@ -125,7 +125,8 @@ class LiteLlmStream:
         fold = Fold(self._place)
         with told(self._place):
             async for piece in _within_silence(self._source):
-                if piece is None or isinstance(piece, dict):  # a line of the stream that says nothing
+                if piece is None or isinstance(piece, dict):
+                    _check_says_nothing(piece or {}, self._place)
                     continue
                 chunk = fold.chunk(piece)
                 if self._source is self._wrapper:
@@ -188,7 +189,7 @@ def _quieten(library: Library) -> None:
         its_logger.setLevel(logging.CRITICAL)
     import_module("httpx")._models.LineDecoder = Lines
     _stop_its_bookkeeping()
-    _keep_the_ends_it_flattens()
+    _keep_the_ends_it_flattens(library)
 
 
 class Lines:
@@ -226,10 +227,12 @@ def _stop_its_bookkeeping() -> None:
     bookkeeper.success_handler = bookkeeper.failure_handler = lambda *_, **__: None
 
 
-def _keep_the_ends_it_flattens() -> None:
-    """It calls every end that OpenAI has no word for "stop"."""
+def _keep_the_ends_it_flattens(library: Library) -> None:
+    """It calls every end that OpenAI has no word for "stop", and has no other type for it."""
     words: Any = import_module("litellm.litellm_core_utils.core_helpers")._FINISH_REASON_MAP
     words.update({name: name for name in NATIVE_ENDS})
+    library.Choices.model_fields["finish_reason"].annotation = str
+    library.Choices.model_rebuild(force=True)
     gemini: Any = import_module("litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini").VertexGeminiConfig
     said: Any = gemini._check_finish_reason
 
@@ -396,6 +399,15 @@ async def _source(wrapper: Any, place: Place) -> Any:
     """
     stream = await wrapper.fetch_stream()
     return stream if place.provider in CHUNKS_ARE_KNOWN else wrapper
+
+
+def _check_says_nothing(line: Chat, place: Place) -> None:
+    """Raises for LiteLLM's older form of a chunk, in which some of Bedrock's models answer without Converse."""
+    if line.get("text") or line.get("tool_use"):
+        raise InvalidRequest(
+            f"model: what {place.model} answers at {place.name} cannot be read. "
+            "An administrator can put converse/ before the model's name."
+        )
 
 
 def _unsay_invented_end(chunk: ChatChunk, wrapper: Any) -> None:

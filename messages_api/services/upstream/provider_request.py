@@ -62,6 +62,8 @@ PASS_ADDRESSES_ON = frozenset({"anthropic", "azure", "azure_ai"})
 LOSE_FILES = frozenset({"ollama", "ollama_chat"})
 #: What LiteLLM believes, or says, that it passes on, and does not.
 LOST_PARAMETERS = {"ollama_chat": frozenset({"tool_choice"})}
+#: LiteLLM's reader of Cohere's stream finds neither its calls nor its end (tool-call-start, message-end).
+MISREAD = frozenset({"cohere", "cohere_chat"})
 #: Terms that OpenRouter keeps by its choice of providers (wire.md 2.1, `provider`).
 DATA_POLICY: Chat = {"zdr": True, "data_collection": "deny", "enforce_distillable_text": True}
 
@@ -91,7 +93,12 @@ class Place:
 
 
 def refuse_what_openrouter_alone_does(body: Chat, tools: Tools, place: Place) -> None:
-    """Raises for what no other provider is asked in these words."""
+    """Raises for what no other provider is asked in these words, and for a provider that cannot be asked in any."""
+    if place.provider in MISREAD:
+        raise InvalidRequest(
+            f"model: {place.name} cannot be read in Cohere's own format. An administrator can make its provider "
+            "openai, with the base URL https://api.cohere.ai/compatibility/v1."
+        )
     if tools.web_search is not None:
         raise InvalidRequest(f"tools: {WEB_SEARCH} is run by OpenRouter, and this model is served by {place.name}")
     preferences = body.get("provider") or {}
