@@ -209,3 +209,16 @@ async def test_comments_come_for_as_long_as_there_is_no_content(client: Client) 
         text = await response.text()
     assert text.count(": OPENROUTER PROCESSING") == 3
     assert text_of(chunks_of(text)) == "Hello from the simulator."
+
+
+@pytest.mark.asyncio
+async def test_kimi_counts_its_calls_through_the_conversation(client: Client) -> None:
+    question: Json = {"role": "user", "content": "[[two_tools]]"}
+    said = (await client.chat("moonshotai/kimi-k2", question["content"]))["choices"][0]["message"]
+    results = [{"role": "tool", "tool_call_id": call["id"], "content": "done"} for call in said["tool_calls"]]
+    done, again = {"role": "assistant", "content": "Done."}, {"role": "user", "content": "[[bash_echo]]"}
+    body = {"model": "moonshotai/kimi-k2", "messages": [question, said, *results, done, again]}
+    async with client.post("/chat/completions", body) as response:
+        third = orjson.loads(await response.read())["choices"][0]["message"]["tool_calls"]
+    ids = [call["id"] for call in (*said["tool_calls"], *third)]
+    assert ids == ["functions.Bash:0", "functions.Bash:1", "functions.Bash:2"]
