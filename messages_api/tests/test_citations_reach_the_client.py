@@ -73,8 +73,8 @@ def test_a_citation_before_any_text_belongs_to_the_next() -> None:
 
 
 def test_annotations_beside_the_delta_are_read() -> None:
-    beside: Json = {"choices": [{"delta": {"content": "It is A."}, "annotations": cited(A)}]}
-    assert citations(said(beside)) == [[CITED_A]]
+    beside: Json = {"choices": [{"delta": {"content": "is A."}, "annotations": cited(A)}]}
+    assert citations(said(beside)) == citations(said(text("It "), beside)) == [[CITED_A]]
 
 
 def test_a_page_is_found_once_and_a_repeated_citation_told_once() -> None:

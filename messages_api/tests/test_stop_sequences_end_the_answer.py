@@ -109,6 +109,12 @@ def test_a_call_before_the_sequence_is_still_to_be_answered() -> None:
     assert (message["stop_reason"], said_by(message, "text", "text")) == ("tool_use", ["one "])
 
 
+def test_a_call_that_the_limit_cut_is_told_as_cut_though_a_sequence_follows_it() -> None:
+    cut = call({"name": "a", "arguments": '{"n"'}, index=0, call_id="call_1")
+    message = message_in([cut, text("one END two"), finish("length")], translator(watched=["END"]))
+    assert (message["stop_reason"], said_by(message, "text", "text")) == ("max_tokens", ["one "])
+
+
 @pytest.mark.parametrize(
     ("sent", "native", "told"),
     [

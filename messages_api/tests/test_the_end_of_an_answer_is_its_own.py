@@ -61,8 +61,9 @@ def refused(chunks: list[Json]) -> Event:
 
 def test_a_refusal_says_why_where_that_is_known() -> None:
     about = {"type": "refusal", "category": None}
-    in_words = [delta(refusal="I can"), delta(refusal="not."), finish("stop")]
-    assert refused(in_words) == {**about, "explanation": "I cannot."}
+    for beside in ("", None):
+        in_words = [delta(refusal="I can", content=beside), delta(refusal="not.", content=beside), finish("stop")]
+        assert refused(in_words) == {**about, "explanation": "I cannot."}
     by_name = [text("a"), finish("content_filter", native_finish_reason="SAFETY")]
     assert "SAFETY" in refused(by_name)["explanation"]
     assert refused([text("a"), finish("content_filter")]) == {**about, "explanation": None}

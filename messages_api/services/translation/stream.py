@@ -202,7 +202,7 @@ class StreamTranslator:
         elif self._watch is not None:
             self._delta(self._watch.let_pass(piece.text), events)
             if self._watch.found is not None:
-                self._end_here(events)
+                self._close(events)
             return
         self._delta(piece.text, events)
 
@@ -268,11 +268,6 @@ class StreamTranslator:
             raise AnswerError(f"The model called the tool {call.name} without the arguments it requires.")
         else:
             raise AnswerError(f"The model's arguments for the tool {call.name} are not a JSON object.")
-
-    def _end_here(self, events: Events) -> None:
-        """The text has come to a stop sequence: what waits behind it is not part of the answer."""
-        self._held.clear()
-        self._close(events)
 
     def _close_all(self, events: Events) -> None:
         self._close(events)
