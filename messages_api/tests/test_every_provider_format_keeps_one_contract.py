@@ -328,6 +328,7 @@ async def test_an_answer_without_converse_is_refused_rather_than_left_out(
     assert "converse/" in found.error[2]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # LiteLLM's wrapper, which is used for nothing else here
 async def test_the_end_that_litellms_wrapper_invents_is_not_believed(
     upstream: LiteLlmUpstream, provider: Provider
 ) -> None:
@@ -352,6 +353,18 @@ async def test_the_words_are_found_wherever_a_provider_puts_them(
     provider.refusal = (429, body)
     found = await ask(upstream, provider, wire, streamed=True)
     assert found.error == (errors.RateLimited, 429, "slow down", "7")
+
+
+async def test_what_cannot_be_read_is_told_without_where_it_failed(
+    upstream: LiteLlmUpstream, provider: Provider
+) -> None:
+    """LiteLLM writes its traceback into the error's message."""
+    provider.frames = sse([{"choices": 5}])
+    found = await outcome(upstream, call_to(provider.target("huggingface", "some-model"), "Hi", streamed=True))
+    assert found.error is not None
+    assert issubclass(found.error[0], ApiError)
+    assert "Traceback" not in found.error[2]
+    assert "litellm" not in found.error[2]
 
 
 async def test_the_key_that_gemini_has_in_its_address_stands_in_no_error(

@@ -86,6 +86,7 @@ class LiteLlmUpstream:
         if _load.cache_info().currsize:
             cleanup: Any = import_module("litellm.llms.custom_httpx.async_client_cleanup")
             await cleanup.close_litellm_async_clients()
+            await _load().module_level_aclient.client._transport.aclose()  # Gemini's streams', which that leaves open
 
     def _place(self, call: ChatCall) -> Place:
         access, model = call.target.provider, call.target.model

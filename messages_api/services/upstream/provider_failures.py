@@ -86,7 +86,9 @@ def _json_in(chain: list[Any]) -> bytes:
 
 def _message(error: Any) -> str:
     body = getattr(error, "body", None)  # the OpenAI client's: the error in mid-stream
-    return orjson.dumps(body).decode() if isinstance(body, dict) else str(getattr(error, "message", error))
+    if isinstance(body, dict):
+        return orjson.dumps(body).decode()
+    return str(getattr(error, "message", error)).partition("Traceback (most recent call last)")[0].rstrip()
 
 
 def refused(place: Place, status: int, body: bytes, retry_after: str | None) -> ApiError:
