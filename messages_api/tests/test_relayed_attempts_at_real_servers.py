@@ -398,12 +398,20 @@ async def test_a_refused_key_is_said_to_be_the_providers_and_is_not_told(
     assert error.message == "ours refused the key that pays for this request: invalid x-api-key [redacted]"
 
 
-@pytest.mark.parametrize("answer", [SAID, {"error": {"message": "no"}}, []], ids=["message", "error", "nothing"])
+SINGLE_OBJECTS = [
+    (SAID, UpstreamFailed, "The upstream answered a stream with a single object."),
+    ({"error": {"code": 429, "message": "Slow."}}, RateLimited, "Slow."),
+    ({"type": "error", "error": {"type": "overloaded_error", "message": "Busy."}}, Overloaded, "Busy."),
+]
+
+
+@pytest.mark.parametrize(("answer", "kind", "words"), SINGLE_OBJECTS)
 async def test_a_single_object_in_place_of_a_stream_is_an_error(
-    answer: Any, provider: Provider, upstream: MessagesUpstream
+    answer: Json, kind: type, words: str, provider: Provider, upstream: MessagesUpstream
 ) -> None:
     provider.answer = answer
-    assert isinstance(await raised_by(relayed_to(provider, upstream, asked_for())), UpstreamFailed | AnswerError)
+    error = await raised_by(relayed_to(provider, upstream, asked_for()))
+    assert (type(error), str(error)) == (kind, words)
 
 
 async def test_a_whole_answer_of_a_providers(provider: Provider, upstream: MessagesUpstream) -> None:
