@@ -115,12 +115,9 @@ def reasoning_back(blocks: Iterable[AssistantBlock], family: str) -> dict[str, A
         for position, block in enumerate(b for b in blocks if isinstance(b, ThinkingBlock | RedactedThinkingBlock))
     ]
     details = _once([detail for origin, detail in carried if origin == family])
-    if not details:
-        return {}
-    if all(detail["type"] == PLAIN for detail in details):
-        text = "".join(text_of(detail) for detail in details)
-        return {"reasoning": text} if text else {}
-    return {"reasoning_details": [detail for detail in details if detail["type"] != PLAIN]}
+    text = "".join(text_of(detail) for detail in details if detail["type"] == PLAIN)
+    kept = [detail for detail in details if detail["type"] != PLAIN]
+    return ({"reasoning": text} if text else {}) | ({"reasoning_details": kept} if kept else {})
 
 
 def _once(details: list[ReasoningDetail]) -> list[ReasoningDetail]:
