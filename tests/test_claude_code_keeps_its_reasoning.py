@@ -254,6 +254,7 @@ def test_reasoning_comes_back_to_another_server(
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_twenty_turns_with_a_change_of_models_half_way(
     talk: Talk, server: ServerProcess, simulator: SimulatorProcess, first: str, second: str
@@ -263,6 +264,7 @@ def test_twenty_turns_with_a_change_of_models_half_way(
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("first", "second"), [*PAIRS, WITHIN_CLAUDE, WITHIN_CLAUDE[::-1]])
 def test_twenty_turns_while_the_alias_moves_half_way(
     talk: Talk, server: ServerProcess, simulator: SimulatorProcess, first: str, second: str
@@ -272,6 +274,7 @@ def test_twenty_turns_while_the_alias_moves_half_way(
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("model", NAMES)
 def test_twenty_turns_over_a_restart(
     talk: Talk, server: ServerProcess, simulator: SimulatorProcess, model: str
@@ -281,6 +284,7 @@ def test_twenty_turns_over_a_restart(
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("model", NAMES)
 def test_twenty_turns_with_two_servers(
     talk: Talk, server: ServerProcess, other_server: ServerProcess, simulator: SimulatorProcess, model: str
