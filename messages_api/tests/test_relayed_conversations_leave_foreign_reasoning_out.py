@@ -1,4 +1,4 @@
-"""Reasoning that a target cannot open is taken out of a conversation it goes on with, and nothing else is touched."""
+"""What a target would refuse is taken out of a conversation it goes on with, and nothing else is touched."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ import pytest
 from messages_api.schemas import parse_envelope
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.terms import NO_TERMS
+from messages_api.services.translation.citations import SEARCH_ID
 from messages_api.services.translation.reasoning import redacted_data, signature
 from messages_api.services.translation.relay_request import request_to_openrouter, request_to_provider
 
@@ -79,3 +80,49 @@ def test_a_message_that_is_a_text_stays_one() -> None:
     turns = b'[{"role":"user","content":"bridge.reasoning: what is it?"}]'
     envelope = parse_envelope(b'{"model":"m","max_tokens":9,"messages":%s}' % turns)
     assert turns in request_to_provider(envelope, model="m", facts=FACTS, terms=NO_TERMS).body
+
+
+SEARCH = {"type": "server_tool_use", "id": f"{SEARCH_ID}1", "name": "web_search", "input": {"query": "bridges"}}
+PAGE = {"type": "web_search_result", "url": "https://example.com", "title": "A page", "encrypted_content": ""}
+FOUND = {"type": "web_search_tool_result", "tool_use_id": f"{SEARCH_ID}1", "content": [PAGE]}
+CITED = {
+    "type": "text",
+    "text": "It says so.",
+    "citations": [{"type": "web_search_result_location", "url": "https://example.com", "encrypted_index": ""}],
+}
+CLAUDES_SEARCH = rb'{"type":"server_tool_use","id":"srvtoolu_01","name":"web_search","input":{"query":"a"}}'
+UNSIGNED = rb'{"type":"thinking","thinking":"cut","signature": ""}'
+
+
+def left_of(*blocks: Json, family: str = "anthropic") -> list[Json]:
+    """What is left of the blocks of an answer."""
+    turns = [{"role": "assistant", "content": [*blocks, {"type": "text", "text": "end"}]}]
+    envelope = parse_envelope(orjson.dumps({"model": "m", "max_tokens": 9, "messages": turns}))
+    request = request_to_provider(envelope, model="m", facts=ModelFacts("m", family=family), terms=NO_TERMS)
+    left: list[Json] = orjson.loads(request.body)["messages"][0]["content"][:-1]
+    return left
+
+
+def test_a_search_that_was_told_here_is_told_in_words() -> None:
+    (told,) = left_of(SEARCH, FOUND)
+    assert told["type"] == "text"
+    assert "https://example.com" in told["text"]
+
+
+def test_citations_that_claude_did_not_make_are_left_out_and_their_text_is_kept() -> None:
+    assert left_of(CITED) == [{"type": "text", "text": "It says so."}]
+    assert left_of(CITED, family="openai") == [CITED]
+
+
+def test_a_search_of_claudes_own_stays() -> None:
+    assert relayed(CLAUDES_SEARCH, SAID, to_openrouter=True) == [CLAUDES_SEARCH, SAID]
+
+
+def test_thinking_that_was_never_signed_is_left_out_for_claude_only() -> None:
+    assert relayed(UNSIGNED, CLAUDES, SAID, to_openrouter=False) == [CLAUDES, SAID]
+    assert left_of(orjson.loads(UNSIGNED), family="qwen") == [orjson.loads(UNSIGNED)]
+
+
+def test_a_text_about_empty_signatures_stays_as_it_is() -> None:
+    text = {"type": "text", "text": 'write "signature": "" here'}
+    assert left_of(text) == [text]

@@ -12,6 +12,9 @@ from messages_api.services.translation import events as out
 from messages_api.services.translation.chat import UrlCitation
 from messages_api.services.translation.tools import WEB_SEARCH
 
+#: How the ids of the searches begin that are told here; Anthropic's own go on with another word.
+SEARCH_ID = "srvtoolu_msg_"
+
 
 class Citations:
     """The pages that one answer cites. Providers repeat annotations: each is told once."""
@@ -34,8 +37,9 @@ class Citations:
         waiting, self._waiting = self._waiting, []
         return waiting
 
-    def found(self, tool_id: str, query: str, first_index: int, *, was_asked: bool) -> list[out.Event]:
+    def found(self, message_id: str, query: str, first_index: int, *, was_asked: bool) -> list[out.Event]:
         """The blocks of the search, from `first_index` on; none where nothing was found or all of it is told."""
+        tool_id = SEARCH_ID + message_id.removeprefix("msg_")
         if not self._pages or not (was_asked or self._waiting):
             return []
         results = [out.WebSearchResult(url, title or url) for url, title in self._pages.items()]

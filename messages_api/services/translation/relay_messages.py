@@ -1,4 +1,4 @@
-"""Owns what is changed in messages and tools that are relayed: reasoning the target cannot open, what an alias forbids.
+"""Owns what is changed in messages and tools that are relayed: what the target would refuse, what an alias forbids.
 
 Everything else stays the bytes that came: Claude refuses thinking that was encoded anew (wire.md 2.3). So the bytes
 are searched first, and only a message that holds a word in question is opened, down to its blocks.
@@ -12,7 +12,9 @@ from msgspec import Raw, Struct
 
 from messages_api.errors import InvalidRequest
 from messages_api.services.model_facts import ModelFacts
-from messages_api.services.translation.raw_json import ABSENT, changed, encoded, items, read
+from messages_api.services.translation.citations import SEARCH_ID
+from messages_api.services.translation.raw_json import ABSENT, changed, encoded, items, opened, read
+from messages_api.services.translation.reasoning import CLAUDE_FAMILY
 from messages_api.services.translation.relay_thinking import is_within, nearest_effort
 
 NO_CONTENT = ({"type": "text", "text": "(no content)"},)
@@ -22,12 +24,20 @@ OPENROUTER_TOOL = "openrouter:"
 ESCAPE = b"\\u00"
 
 
+#: How a value that is empty is written: thinking that was cut before it was signed, a page that Claude did not find.
+UNSIGNED = (b'"signature":""', b'"signature": ""')
+UNCITED = (b'"encrypted_index":""', b'"encrypted_index": ""')
+
+
 class _Block(Struct, gc=False):
-    """What decides about a block of reasoning: one with text is sealed by its signature, one without in its data."""
+    """What decides about a block: reasoning is sealed by its signature or in its data, a search is ours by its id."""
 
     type: str = ""
     signature: str | None = None
     data: str | None = None
+    id: str | None = None
+    tool_use_id: str | None = None
+    content: Raw = ABSENT
 
 
 class _Turn(Struct, gc=False):
@@ -63,12 +73,18 @@ _TOOLS = msgspec.json.Decoder(list[_Tool])
 _TURNS_WITH_TOOLS = msgspec.json.Decoder(list[_TurnWithTools])
 
 
-# --- reasoning -------------------------------------------------------------------------------------------------------
+# --- what the target would refuse ------------------------------------------------------------------------------------
 
 
-def without_reasoning(messages: Raw, seals: Sequence[str]) -> Raw:
-    """`messages` without the reasoning under these seals, which the target would refuse as none of its own."""
-    marks = [seal.encode() for seal in seals]
+def without_foreign(messages: Raw, seals: Sequence[str], family: str) -> Raw:
+    """`messages` without what a target of `family` would refuse as none of its own.
+
+    That is reasoning under `seals`; searches that this server told; and, for Claude, thinking without a signature and
+    citations of pages that it did not find.
+    """
+    marks = (*(seal.encode() for seal in seals), SEARCH_ID.encode())
+    if family == CLAUDE_FAMILY:
+        marks += UNSIGNED + UNCITED
     if not _holds(messages, marks):
         return messages
     turns = [
@@ -83,17 +99,34 @@ def _turn_without(path: str, turn: Raw, marks: Sequence[bytes]) -> Any:
     if not _is_list(content):
         return turn
     blocks = items(f"{path}.content", content)
-    kept = [block for position, block in enumerate(blocks) if not _is_sealed(f"{path}[{position}]", block, marks)]
-    return turn if len(kept) == len(blocks) else changed(path, turn, content=kept or NO_CONTENT)
+    left = [_without(f"{path}.content[{position}]", block, marks) for position, block in enumerate(blocks)]
+    kept = [block for block in left if block is not None]
+    return turn if kept == blocks else changed(path, turn, content=kept or NO_CONTENT)
 
 
-def _is_sealed(path: str, raw: Raw, marks: Sequence[bytes]) -> bool:
-    """Whether a block is reasoning under one of the seals; a text may well speak of them."""
+def _without(path: str, raw: Raw, marks: Sequence[bytes]) -> Any:
+    """A block as the target takes it; None for none. A text may well speak of seals, or of empty signatures."""
     if not _holds(raw, marks):
-        return False
+        return raw
     block = read(path, raw, _BLOCK)
-    sealed = {"thinking": block.signature, "redacted_thinking": block.data}.get(block.type) or ""
-    return sealed.encode().startswith(tuple(marks))
+    match block.type:
+        case "thinking":
+            is_refused = _begins(block.signature, marks) or (not block.signature and UNSIGNED[0] in marks)
+            return None if is_refused else raw
+        case "redacted_thinking":
+            return None if _begins(block.data, marks) else raw
+        case "server_tool_use":
+            return None if _begins(block.id, marks) else raw
+        case "web_search_tool_result" if _begins(block.tool_use_id, marks):
+            return {"type": "text", "text": f"[web_search found: {bytes(block.content).decode(errors='replace')}]"}
+        case "text" if _holds(raw, UNCITED):
+            return {name: value for name, value in opened(path, raw).items() if name != "citations"}
+        case _:
+            return raw
+
+
+def _begins(text: str | None, marks: Sequence[bytes]) -> bool:
+    return (text or "").encode().startswith(tuple(marks))
 
 
 def _holds(raw: Raw, marks: Sequence[bytes]) -> bool:

@@ -22,7 +22,7 @@ from messages_api.services.translation.relay_messages import (
     check_added_tools,
     check_tools,
     with_effort,
-    without_reasoning,
+    without_foreign,
 )
 from messages_api.services.translation.relay_thinking import limited_effort, limited_thinking, thinking_of
 from messages_api.services.translation.tables import USER_LENGTH
@@ -102,7 +102,7 @@ def _relayed(envelope: Envelope, model: str, facts: ModelFacts, terms: Terms, se
     came = envelope.fields
     asked = _asked(came)
     most = min(limit for limit in (asked, facts.max_output, terms.max_output) if limit is not None)
-    messages = without_reasoning(came["messages"], seals)
+    messages = without_foreign(came["messages"], seals, facts.family)
     check_added_tools(messages)
     check_tools(came.get("tools", ABSENT))
     return {

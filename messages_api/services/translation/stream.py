@@ -285,8 +285,7 @@ class StreamTranslator:
 
     def _search_results(self) -> Events:
         was_asked = self._tools.web_search is not None
-        tool_id = f"srvtoolu_{self._message_id}"
-        return self._citations.found(tool_id, self._search_query, self._next_index, was_asked=was_asked)
+        return self._citations.found(self._message_id, self._search_query, self._next_index, was_asked=was_asked)
 
     def _usage(self, *, has_searched: bool) -> out.Usage:
         if self.usage is None:

@@ -16,7 +16,7 @@ from messages_api.services.upstream.openrouter import attribution
 #: For a client that names none; Anthropic's own API demands one (wire.md 1.1).
 VERSION = {"anthropic-version": "2023-06-01"}
 BETA = "anthropic-beta"
-#: Where OpenRouter looks for betas (its guide to provider routing); one that it does not know it leaves out.
+#: Where OpenRouter looks for betas (its guide to provider routing).
 OPENROUTER_BETA = "x-anthropic-beta"
 
 
