@@ -44,7 +44,7 @@ def user(*blocks: dict[str, Any]) -> list[dict[str, Any]]:
         (message_body(tools=[{"input_schema": {}}]), "tools[0]"),
         (message_body(tools=[{"name": "", "input_schema": {}}]), "tools[0].name"),
         (message_body(tools=[{"name": "f"}]), "tools[0].input_schema"),
-        (message_body(tools=[TOOL, {**TOOL, "type": "code_execution_20250825"}]), "tools[1].type"),
+        (message_body(tools=[TOOL, {"name": "code_execution", "type": "code_execution_20250825"}]), "tools[1].type"),
         (message_body(tool_choice={"type": "whatever"}), "tool_choice"),
         (message_body(thinking={"type": "enabled", "budget_tokens": 5}, model="sonnet"), "thinking.budget_tokens"),
         (message_body(stop_sequences="END"), "stop_sequences"),

@@ -61,9 +61,10 @@ def test_calls_to_an_exempt_host_do_not(simulator: SimulatorProcess) -> None:
 @pytest.mark.skipif(
     os.environ.get("TEST_OPENROUTER_CLIENT") == "litellm", reason="every call was asked to pass through LiteLLM"
 )
-def test_a_server_that_has_answered_has_not_loaded_litellm(server: ServerProcess) -> None:
-    assert post_messages(server.base_url, server.api_key).status == 200
-    loaded = server.memory_map()
+def test_a_server_that_has_answered_has_not_loaded_litellm(simulator: SimulatorProcess) -> None:
+    with ServerProcess(simulator.base_url) as server:
+        assert post_messages(server.base_url, server.api_key).status == 200
+        loaded = server.memory_map()
     assert "msgspec" in loaded
     for library in ("pydantic_core", "tokenizers"):
         assert library not in loaded, "LiteLLM brings it along"
