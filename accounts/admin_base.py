@@ -1,4 +1,4 @@
-"""Owns what the admin pages of every app have in common: who may do what there, fields for secrets, links as actions."""
+"""Owns what the admin pages of every app have in common: who may do what there, secrets going in, links as actions."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
