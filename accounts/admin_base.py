@@ -122,7 +122,9 @@ class BridgeAdmin(ModelAdmin):
             db_field, request, **{**kwargs, "queryset": visible(request, db_field.remote_field.model)}
         )
         if field is not None and db_field.name == self.scope.path.partition("__")[0]:
-            field.required = True
+            field.required, field.help_text = True, ""
+        if field is not None and db_field.name == self.scope.path and len(teams_of(request)) == 1:
+            (field.initial,) = teams_of(request)
         return field
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:

@@ -23,8 +23,11 @@ KEPT_BY_THE_SERVER = frozenset(
     {"id", "created_at", "updated_at", "date_joined", "last_login", "last_used_at", "previous_prefix"}
     | {"limit", "limit_remaining", "limit_reset", "usage", "checked_at", "check_error"}
 )
+NOT_SHOWN = "(not shown)"
+NOTHING = frozenset({"None", "", "{}", NOT_SHOWN})
 CREATED, CHANGED, DELETED = "created", "changed", "deleted"
 SHOWN, REVOKED, ROTATED = "shown", "revoked", "rotated"
+LONGEST_VALUE = 300
 _NAMES = {AbstractLogEntry.Action.CREATE: CREATED, AbstractLogEntry.Action.DELETE: DELETED}
 
 _request: ContextVar[HttpRequest | None] = ContextVar("audited_request", default=None)
@@ -52,6 +55,8 @@ class AuditEntryManager(LogEntryManager.from_queryset(AuditEntryQuerySet)):  # t
         team = _team_of(instance)
         kwargs.update(team=team, team_name=str(team or ""), **_actor())
         kwargs["event"] = _event.get() or _NAMES.get(kwargs["action"], CHANGED)
+        if kwargs["action"] in _NAMES and kwargs.get("changes"):
+            kwargs["changes"] = {name: pair for name, pair in kwargs["changes"].items() if _says_something(pair)}
         return super().log_create(instance, force_log, **kwargs)
 
 
@@ -69,9 +74,14 @@ class AuditEntry(AbstractLogEntry):
 
     class Meta:
         verbose_name = "audit entry"
-        verbose_name_plural = "audit log"
+        verbose_name_plural = "audit entries"
         ordering = ["-timestamp", "-id"]
         indexes = [models.Index(fields=["team", "-timestamp"])]
+
+    @property
+    def lines(self) -> list[str]:
+        """The changes as people read them."""
+        return [_line(self.event, name, *pair) for name, pair in sorted((self.changes or {}).items())]
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:
@@ -80,6 +90,20 @@ class AuditEntry(AbstractLogEntry):
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise WrittenOnce
+
+
+def _line(event: str, name: str, old: str, new: str) -> str:
+    if new == NOT_SHOWN:
+        return f"{name}: changed"
+    if event == CREATED:
+        return f"{name}: {_short(new)}"
+    if event == DELETED:
+        return f"{name}: {_short(old)}"
+    return f"{name}: {_short(old) or 'empty'} → {_short(new) or 'empty'}"
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}…"
 
 
 # --- who is at work, and at what ------------------------------------------------------------------------------------
@@ -142,7 +166,12 @@ def watch(model: type[models.Model]) -> None:
 
 
 def masked(value: str) -> str:
-    return "(not shown)"
+    return NOT_SHOWN
+
+
+def _says_something(pair: tuple[str, str]) -> bool:
+    """Of a row that is new or gone its fields are worth a line, but not the empty ones."""
+    return not NOTHING.issuperset(pair)
 
 
 def is_watched(model: type[models.Model]) -> bool:

@@ -21,7 +21,6 @@ EVENT_COLOURS = {
     audit.ROTATED: "warning",
     audit.SHOWN: "warning",
 }
-LONGEST_VALUE = 300
 
 admin.site.unregister(AuditEntry)  # the library's own page shows everybody everything
 
@@ -55,7 +54,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     search_help_text = "Part of what was changed, or of the email of who did it."
     ordering = ("-timestamp", "-id")
     fieldsets = (
-        (None, {"fields": ("moment", "shown_event", "what", "team_name")}),
+        (None, {"fields": ("moment", "shown_event", "kind", "object_repr", "team_name")}),
         ("By", {"fields": ("who", "remote_addr")}),
         ("Changes", {"fields": ("changes_in_full",)}),
     )
@@ -80,11 +79,10 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def summary(self, entry: AuditEntry) -> str:
         return ", ".join(entry.changes or ()) if entry.event not in {audit.CREATED, audit.DELETED} else ""
 
+    @display(description="kind")
+    def kind(self, entry: AuditEntry) -> str:
+        return entry.content_type.name
+
     @display(description="changes")
     def changes_in_full(self, entry: AuditEntry) -> str:
-        rows = ((name, _short(old), _short(new)) for name, (old, new) in sorted((entry.changes or {}).items()))
-        return format_html_join("", "<p>{}: {} → {}</p>", rows)
-
-
-def _short(value: str) -> str:
-    return value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}…"
+        return format_html_join("", "<p>{}</p>", ((line,) for line in entry.lines))

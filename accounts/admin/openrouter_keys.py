@@ -100,13 +100,22 @@ class OpenRouterKeyAdmin(BridgeAdmin):
     search_fields = ("name", "team__name")
     ordering = ("name",)
     autocomplete_fields = ("team",)
-    readonly_fields = ("shown_hint", "created_at", "spent", "left", "expires", "checked", "managed_id")
+    readonly_fields = (
+        "shown_hint",
+        "created_at",
+        "spent",
+        "left",
+        "expires_at",
+        "checked_at",
+        "check_error",
+        "managed_id",
+    )
     actions = ("refresh_selected",)
     actions_detail = ("refresh", "cap")
     add_fieldsets = ((None, {"fields": ("name", "team", "secret")}),)
     fieldsets = (
         (None, {"fields": ("name", "team", "shown_hint", "secret", "created_at")}),
-        ("At OpenRouter", {"fields": ("spent", "left", "expires", "checked", "managed_id")}),
+        ("At OpenRouter", {"fields": ("spent", "left", "expires_at", "checked_at", "check_error", "managed_id")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OpenRouterKey]:

@@ -18,14 +18,14 @@ class AccessAttemptAdmin(BridgeAdmin):
     is_audited = False
     intro = "Passwords that were refused. After too many a user waits, or a row is deleted here to let them in at once."
     empty_hint = "None has been refused lately."
-    list_display = ("username", "ip_address", "failures_since_start", "is_locked_out", "attempt_time", "user_agent")
+    list_display = ("username", "ip_address", "failures_since_start", "state", "attempt_time", "user_agent")
     search_fields = ("username", "ip_address")
     ordering = ("-attempt_time",)
     fields = ("username", "ip_address", "failures_since_start", "attempt_time", "user_agent", "path_info")
 
-    @display(description="locked out", boolean=True)
-    def is_locked_out(self, attempt: AccessAttempt) -> bool:
-        return bool(attempt.failures_since_start >= settings.AXES_FAILURE_LIMIT)
+    @display(description="", label="danger")
+    def state(self, attempt: AccessAttempt) -> str:
+        return "locked out" if attempt.failures_since_start >= settings.AXES_FAILURE_LIMIT else ""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -134,7 +134,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'audit entry',
-                'verbose_name_plural': 'audit log',
+                'verbose_name_plural': 'audit entries',
                 'ordering': ['-timestamp', '-id'],
                 'abstract': False,
                 'indexes': [models.Index(fields=['team', '-timestamp'], name='accounts_au_team_id_efa14b_idx')],

@@ -163,7 +163,12 @@ def test_a_key_that_cannot_be_kept_here_is_deleted_there_at_once(monkeypatch: py
 
     made: list[openrouter.ManagedKey] = []
     create = openrouter.create_key
-    monkeypatch.setattr(openrouter, "create_key", lambda *args: made.append(create(*args)) or made[0])
+
+    def note(name: str, cap: Cap) -> openrouter.ManagedKey:
+        made.append(create(name, cap))
+        return made[0]
+
+    monkeypatch.setattr(openrouter, "create_key", note)
     monkeypatch.setattr(services, "save_openrouter_key", full)
     with pytest.raises(OSError, match="disk full"):
         make_managed_key(cast.alice().membership, cap=Cap(DOLLAR))

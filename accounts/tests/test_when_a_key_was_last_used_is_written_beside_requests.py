@@ -48,7 +48,12 @@ def test_one_statement_a_minute_says_it_for_every_key(monkeypatch: pytest.Monkey
     cast.carol()
     written: list[list[int]] = []
     write = last_used.write
-    monkeypatch.setattr(last_used, "write", lambda keys: (written.append(keys), write(keys)))
+
+    def note(keys: list[int]) -> None:
+        written.append(keys)
+        write(keys)
+
+    monkeypatch.setattr(last_used, "write", note)
     monkeypatch.setattr(last_used, "WRITE_SECONDS", 0.05)
     keep_for(0.4)
     assert [len(keys) for keys in written] == [2]

@@ -1,4 +1,4 @@
-"""What the owner and the administrators of a team do in the admin: all of it with their own people, none of it above."""
+"""What the owner and the administrators of a team do in the admin: much with their own people, nothing above them."""
 
 from typing import Any
 
