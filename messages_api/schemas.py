@@ -5,20 +5,48 @@ is lost silently. Large opaque parts stay bytes (`Raw`): `tools`, which are the 
 which go through unread. Sources: the anthropic SDK's `MessageCreateParams` and its beta twin (wire.md 1.2 to 1.5).
 """
 
-import logging
+import re
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Raw, Struct
 
 from messages_api.errors import InvalidRequest, NotFound
+from messages_api.fields import (
+    DROPPED,
+    LONGEST_NAME,
+    REFUSED,
+    REFUSED_IN_TRANSLATION,
+    log_dropped,
+    log_unknown,
+    refusal_of_type,
+)
 
-logger = logging.getLogger("bridge.request")
+#: `Raw | None` is not a type that msgspec knows; a key that is missing has this value.
+ABSENT = Raw()
 
 
 class Tagged(Struct, tag_field="type", omit_defaults=True):
     """A wire object that says what it is by its `type`."""
+
+
+class Lossy(Tagged):
+    """A wire object with fields that have no equivalent: they are named, so that it is said that they are dropped."""
+
+    dropped: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.dropped:
+            if getattr(self, name) is not ABSENT:
+                log_dropped(f"{type(self).__struct_config__.tag}.{name}")
+
+
+class Dropped(Tagged):
+    """A wire object that says nothing to a model."""
+
+    def __post_init__(self) -> None:
+        log_dropped(f"{type(self).__struct_config__.tag}")
 
 
 class CacheControl(Tagged, tag="ephemeral"):
@@ -33,13 +61,21 @@ class Base64Source(Tagged, tag="base64"):
     data: str
 
 
+class ImageData(Base64Source, tag="base64"):
+    media_type: Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
+
+
+class PdfData(Base64Source, tag="base64"):
+    media_type: Literal["application/pdf"]
+
+
 class UrlSource(Tagged, tag="url"):
     url: str
 
 
 class PlainTextSource(Tagged, tag="text"):
     data: str
-    media_type: str = "text/plain"
+    media_type: Literal["text/plain"] = "text/plain"
 
 
 class ContentSource(Tagged, tag="content"):
@@ -52,25 +88,32 @@ class ContentSource(Tagged, tag="content"):
 class TextBlock(Tagged, tag="text"):
     text: str
     cache_control: CacheControl | None = None
+    citations: Raw = ABSENT  # of an earlier answer; dropped where the text is sent: there are too many to look twice
 
 
-class ImageBlock(Tagged, tag="image"):
-    source: Base64Source | UrlSource
+class ImageBlock(Lossy, tag="image"):
+    source: ImageData | UrlSource
     cache_control: CacheControl | None = None
+    transformations: Raw = ABSENT
+    dropped = ("transformations",)
 
 
-class DocumentBlock(Tagged, tag="document"):
-    source: Base64Source | UrlSource | PlainTextSource | ContentSource
+class DocumentBlock(Lossy, tag="document"):
+    source: PdfData | UrlSource | PlainTextSource | ContentSource
     title: str | None = None
     context: str | None = None
     cache_control: CacheControl | None = None
+    citations: Raw = ABSENT  # whether to cite it: no chat completion does
+    dropped = ("citations",)
 
 
-class SearchResultBlock(Tagged, tag="search_result"):
+class SearchResultBlock(Lossy, tag="search_result"):
     source: str
     title: str
     content: list[TextBlock]
     cache_control: CacheControl | None = None
+    citations: Raw = ABSENT
+    dropped = ("citations",)
 
 
 class ThinkingBlock(Tagged, tag="thinking"):
@@ -82,39 +125,103 @@ class RedactedThinkingBlock(Tagged, tag="redacted_thinking"):
     data: str
 
 
-class ToolUseBlock(Tagged, tag="tool_use"):
+class ToolUseBlock(Lossy, tag="tool_use"):
     id: str
     name: str
     input: Raw
     cache_control: CacheControl | None = None
+    caller: Raw = ABSENT
+    toolset_name: Raw = ABSENT
+    dropped = ("caller", "toolset_name")
 
 
 class ToolReferenceBlock(Tagged, tag="tool_reference"):
     tool_name: str
+    cache_control: CacheControl | None = None
 
 
-class ToolResultBlock(Tagged, tag="tool_result"):
+class ToolResultBlock(Lossy, tag="tool_result"):
     tool_use_id: str
     content: str | list[TextBlock | ImageBlock | DocumentBlock | SearchResultBlock | ToolReferenceBlock] | None = None
     is_error: bool | None = None
     cache_control: CacheControl | None = None
+    toolset_name: Raw = ABSENT
+    dropped = ("toolset_name",)
 
 
-class ServerToolUseBlock(Tagged, tag="server_tool_use"):
+class ServerToolUseBlock(Lossy, tag="server_tool_use"):
+    """A call that the server ran itself; what the model needs of it is in its result."""
+
     id: str
     name: str
     input: Raw
+    cache_control: Raw = ABSENT
+    caller: Raw = ABSENT
+    dropped = ("cache_control", "caller")
 
 
-class WebSearchToolResultBlock(Tagged, tag="web_search_tool_result"):
+class WebSearchToolResultBlock(Lossy, tag="web_search_tool_result"):
     tool_use_id: str
     content: Raw
+    cache_control: CacheControl | None = None
+    caller: Raw = ABSENT
+    dropped = ("caller",)
+
+
+class ToolSearchToolResultBlock(Dropped, tag="tool_search_tool_result"):
+    """Which deferred tools were found: all of them are always sent."""
+
+
+class FallbackBlock(Dropped, tag="fallback"):
+    """Where another model went on with the answer; Anthropic's server does not show it to the model either."""
 
 
 UserBlock = TextBlock | ImageBlock | DocumentBlock | SearchResultBlock | ToolResultBlock
 AssistantBlock = (
-    TextBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock | ServerToolUseBlock | WebSearchToolResultBlock
+    TextBlock
+    | ThinkingBlock
+    | RedactedThinkingBlock
+    | ToolUseBlock
+    | ServerToolUseBlock
+    | WebSearchToolResultBlock
+    | ToolSearchToolResultBlock
+    | FallbackBlock
 )
+
+# --- changes of the tools in the middle of a conversation ------------------------------------------------------------
+
+
+class NamedTool(Tagged, tag="tool_reference"):
+    name: str
+
+
+class DefinedTool(Tagged, tag="tool_definition"):
+    definition: Raw
+
+
+class ToolAdditionBlock(Lossy, tag="tool_addition"):
+    tool: NamedTool | DefinedTool
+    cache_control: Raw = ABSENT
+    dropped = ("cache_control",)
+
+
+class ToolRemovalBlock(Lossy, tag="tool_removal"):
+    tool: NamedTool
+    cache_control: Raw = ABSENT
+    dropped = ("cache_control",)
+
+
+SystemBlock = TextBlock | ToolAdditionBlock | ToolRemovalBlock
+
+# --- messages --------------------------------------------------------------------------------------------------------
+
+Effort = Literal["low", "medium", "high", "xhigh", "max"]
+
+
+class TurnConfig(Struct):
+    """What a system message changes for the turn it stands in."""
+
+    effort: Effort | None = None
 
 
 class UserMessage(Struct, tag_field="role", tag="user"):
@@ -128,7 +235,9 @@ class AssistantMessage(Struct, tag_field="role", tag="assistant"):
 class SystemMessage(Struct, tag_field="role", tag="system"):
     """Instructions in the middle of a conversation, as Claude Code sends them."""
 
-    content: str | list[TextBlock]
+    content: str | list[SystemBlock] = ""
+    clear_at: Literal["next_user_message", "never"] | None = None
+    output_config: TurnConfig | None = None
 
 
 Message = UserMessage | AssistantMessage | SystemMessage
@@ -156,12 +265,17 @@ class ToolChoiceNone(Tagged, tag="none"):
 ToolChoice = ToolChoiceAuto | ToolChoiceAny | ToolChoiceTool | ToolChoiceNone
 
 
-class ThinkingEnabled(Tagged, tag="enabled"):
+class ThinkingEnabled(Lossy, tag="enabled"):
     budget_tokens: int
+    display: Raw = ABSENT
+    block_binding: Raw = ABSENT
+    dropped = ("display", "block_binding")
 
 
-class ThinkingAdaptive(Tagged, tag="adaptive"):
-    pass
+class ThinkingAdaptive(Lossy, tag="adaptive"):
+    display: Raw = ABSENT
+    block_binding: Raw = ABSENT
+    dropped = ("display", "block_binding")
 
 
 class ThinkingBetweenTools(Tagged, tag="between_tools"):
@@ -173,7 +287,6 @@ class ThinkingDisabled(Tagged, tag="disabled"):
 
 
 Thinking = ThinkingEnabled | ThinkingAdaptive | ThinkingBetweenTools | ThinkingDisabled
-Effort = Literal["low", "medium", "high", "xhigh", "max"]
 
 
 class JsonSchemaFormat(Tagged, tag="json_schema"):
@@ -183,6 +296,11 @@ class JsonSchemaFormat(Tagged, tag="json_schema"):
 class OutputConfig(Struct):
     effort: Effort | None = None
     format: JsonSchemaFormat | None = None
+    task_budget: Raw = ABSENT
+
+    def __post_init__(self) -> None:
+        if self.task_budget is not ABSENT:
+            log_dropped("output_config.task_budget")
 
 
 class Metadata(Struct):
@@ -197,10 +315,6 @@ class ThreadContinue(Tagged, tag="continue"):
     """Only the end of a conversation, whose beginning the client believes to be here."""
 
     previous_message_id: str
-
-
-#: `Raw | None` is not a type that msgspec knows; a key that is missing has this value.
-ABSENT = Raw()
 
 
 class MessagesRequest(Struct, kw_only=True):
@@ -220,42 +334,19 @@ class MessagesRequest(Struct, kw_only=True):
     top_k: int | None = None
     stream: bool = False
     metadata: Metadata | None = None
-    thread: ThreadCreate | ThreadContinue | None = None
+    cache_control: CacheControl | None = None
+    service_tier: Literal["auto", "standard_only"] | None = None
+    speed: Literal["standard", "fast"] | None = None
 
 
 FORWARDED = frozenset(MessagesRequest.__struct_fields__)
-
-#: Understood, and without an equivalent on a chat completion: the answer is the same without them.
-DROPPED = frozenset(
-    {
-        "betas",
-        "cache_control",
-        "container",
-        "context_management",
-        "diagnostics",
-        "fallback_credit_token",
-        "inference_geo",
-        "service_tier",
-        "speed",
-    }
-)
-
-#: Would change what is asked, who answers or who pays, and cannot be honoured here.
-REFUSED = {
-    "billing_policy": "billing is decided by the server's administrators",
-    "compaction": "compaction by the server is not supported",
-    "fallbacks": "fallback models are decided by the server's administrators",
-    "mcp_servers": "MCP servers are not reached from here; connect them to the client",
-    "models": "the route is decided by the server's administrators",
-    "plugins": "plugins are decided by the server's administrators",
-    "provider": "the route is decided by the server's administrators",
-    "route": "the route is decided by the server's administrators",
-}
 
 MOST_OTHER_FIELDS = 64
 LONGEST_MODEL_NAME = 200
 _TYPES = msgspec.structs.fields(MessagesRequest)
 _DECODERS = {field.name: msgspec.json.Decoder(field.type) for field in _TYPES}
+_THREAD = msgspec.json.Decoder(ThreadCreate | ThreadContinue | None)
+_UNEXPECTED = re.compile(r"Invalid (?:enum )?value '(?P<value>.*)'", re.DOTALL)
 _TOP_LEVEL = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -273,7 +364,7 @@ class Envelope(Struct, frozen=True):
 def parse_envelope(body: bytes) -> Envelope:
     """Judge every top-level key. Raises InvalidRequest, which names the field; NotFound for the end of a thread."""
     raw: dict[str, Raw] = _decode("", _TOP_LEVEL.decode, body)
-    unknown = raw.keys() - FORWARDED - DROPPED
+    unknown = raw.keys() - FORWARDED - DROPPED - REFUSED_IN_TRANSLATION.keys()
     if len(unknown) > MOST_OTHER_FIELDS:
         raise InvalidRequest(f"body: has {len(unknown)} fields that are not known here")
     for name in unknown:
@@ -285,7 +376,7 @@ def parse_envelope(body: bytes) -> Envelope:
     model = _field("model", raw)
     if len(model) > LONGEST_MODEL_NAME:
         raise InvalidRequest(f"model: longer than {LONGEST_MODEL_NAME} characters")
-    if "thread" in raw and isinstance(_field("thread", raw), ThreadContinue):
+    if "thread" in raw and isinstance(_decode("thread", _THREAD.decode, raw["thread"]), ThreadContinue):
         # No conversation is kept here; at this code the client sends the whole of it (wire.md 1.3).
         raise NotFound("thread: not kept by this server", details={"error_code": "thread_not_found"})
     return Envelope(model, "stream" in raw and _field("stream", raw), raw)
@@ -306,14 +397,19 @@ def request_of(envelope: Envelope) -> MessagesRequest:
     request = _opened(envelope)
     if request.max_tokens is None:
         raise InvalidRequest("max_tokens: Field required")
+    if request.max_tokens == 0:
+        raise InvalidRequest("max_tokens: 0, to warm the cache only, cannot be served; it must be at least 1")
     if request.max_tokens < 1:
         raise InvalidRequest("max_tokens: must be greater than or equal to 1")
     return request
 
 
 def _opened(envelope: Envelope) -> MessagesRequest:
+    for name in envelope.fields.keys() & REFUSED_IN_TRANSLATION.keys():
+        if bytes(envelope.fields[name]) != b"null":
+            raise InvalidRequest(f"{name}: {REFUSED_IN_TRANSLATION[name]}")
     for name in envelope.fields.keys() & DROPPED:
-        _log_dropped(name)
+        log_dropped(name)
     request = MessagesRequest(**{name: _field(name, envelope.fields) for name in FORWARDED & envelope.fields.keys()})
     if not request.messages:
         raise InvalidRequest("messages: at least one message is required")
@@ -327,22 +423,7 @@ def _field(name: str, fields: dict[str, Raw]) -> Any:
 def _judge_unknown(name: str) -> None:
     if name in REFUSED:
         raise InvalidRequest(f"{name}: {REFUSED[name]}")
-    _log_dropped(name[:100])
-
-
-_said: set[str] = set()
-MOST_SAID = 256
-
-
-def _log_dropped(name: str) -> None:
-    """Said once per process: a client sends the same fields with every request. Nobody can fill the log with names."""
-    if name in _said or len(_said) >= MOST_SAID:
-        return
-    _said.add(name)
-    level, why = (
-        (logging.INFO, "has no equivalent upstream") if name in DROPPED else (logging.WARNING, "is not known here")
-    )
-    logger.log(level, "The request field %r %s and is left out (said once)", name, why)
+    log_unknown(name)
 
 
 def _decode(field: str, decode: Callable[[Any], Any], data: bytes | Raw) -> Any:
@@ -352,9 +433,19 @@ def _decode(field: str, decode: Callable[[Any], Any], data: bytes | Raw) -> Any:
     except RecursionError:
         raise InvalidRequest(f"{field or 'body'}: nested too deeply") from None
     except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$")
-        raise InvalidRequest(f"{field or 'body'}{path.rstrip('`')}: {reason}") from None
+        raise InvalidRequest(told(field or "body", error)) from None
     except msgspec.DecodeError as error:
         raise InvalidRequest(f"{field or 'body'}: not valid JSON: {error}") from None
     except UnicodeDecodeError:
         raise InvalidRequest(f"{field or 'body'}: not valid UTF-8") from None
+
+
+def told(field: str, error: msgspec.ValidationError) -> str:
+    """What is wrong and where, in words of our own where msgspec knows no more than that a value is none it expects."""
+    reason, _, rest = str(error).partition(" - at `$")
+    path = field + rest.rstrip("`")
+    if found := _UNEXPECTED.fullmatch(reason):
+        name = found["value"]
+        is_type = path.endswith((".type", ".role"))
+        reason = refusal_of_type(name) if is_type else f"{name[:LONGEST_NAME]!r} is not one of the values allowed here"
+    return f"{path}: {reason}"

@@ -6,7 +6,7 @@ from django.http.response import HttpResponseBase
 
 from messages_api.api_view import ApiRequest, ApiView
 from messages_api.errors import InvalidRequest
-from messages_api.schemas import parse_count_request
+from messages_api.schemas import parse_envelope
 from messages_api.services.gateway import running_gateway
 from messages_api.services.messages import Incoming, answer
 from messages_api.services.model_list import LARGEST_PAGE, Page, list_models, model_info
@@ -35,9 +35,12 @@ class CountTokensView(ApiView):
     """`POST /v1/messages/count_tokens`: counted here, never limited, never recorded."""
 
     async def post(self, request: ApiRequest) -> dict[str, Any]:
-        asked = parse_count_request(request.body_bytes)
-        resolve(asked.model, request.caller.team_id, await current_directory())
-        return {"input_tokens": await count_tokens(asked)}
+        asked = parse_envelope(request.body_bytes)
+        route = resolve(asked.model, request.caller.team_id, await current_directory())
+        target = str(route.target)
+        factor = (await running_gateway()).token_factors.factor(target)
+        counted = await count_tokens(asked, target=target, factor=factor, addendum=route.terms.system_addendum)
+        return {"input_tokens": counted}
 
 
 class ModelListView(ApiView):

@@ -5,6 +5,7 @@ Acme: Alice owns it, Bob is a member. Globex: Carol owns it and may see nothing 
 
 from dataclasses import dataclass
 
+from accounts.authentication import Caller
 from accounts.models import Membership, OpenRouterKey, Team, User
 from accounts.services import create_api_key, save_openrouter_key
 from messages_api.services.aliases import ensure_default_aliases
@@ -22,6 +23,22 @@ class Member:
     team: Team
     membership: Membership
     api_key: str
+
+    def caller(self) -> Caller:
+        """Who they are to a request that has come with their key."""
+        return Caller(
+            key_id=1,
+            key_name="laptop",
+            user_id=self.user.pk,
+            email=self.user.email,
+            team_id=self.team.pk,
+            team=self.team.name,
+            team_slug=self.team.slug,
+            team_is_active=True,
+            expires_at=None,
+            digest="",
+            openrouter_key=None,
+        )
 
 
 def root() -> User:

@@ -78,6 +78,11 @@ class SimulatorProcess:
     def control_url(self) -> str:
         return self.base_url.removesuffix("/api/v1") + "/_simulator"
 
+    @property
+    def messages_url(self) -> str:
+        """The base URL of the provider that speaks Messages itself: its path is /v1/messages."""
+        return self.base_url.removesuffix("/api/v1")
+
     def requests(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._control("GET", "/requests")["requests"]
         return rows

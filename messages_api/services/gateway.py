@@ -13,9 +13,12 @@ from accounts import configuration
 from messages_api.errors import Overloaded
 from messages_api.services.routing import Target
 from messages_api.services.stream import MessageStream
+from messages_api.services.token_factors import TokenFactors
 from messages_api.services.upstream.base import ChatUpstream
+from messages_api.services.upstream.http import CONNECT_SECONDS, SILENCE_SECONDS
 from messages_api.services.upstream.litellm import LiteLlmUpstream
-from messages_api.services.upstream.openrouter import CONNECT_SECONDS, SILENCE_SECONDS, OpenRouterUpstream
+from messages_api.services.upstream.messages import MessagesUpstream
+from messages_api.services.upstream.openrouter import OpenRouterUpstream
 from usage.services.ledger import Ledger
 
 logger = logging.getLogger("bridge")
@@ -51,11 +54,13 @@ class Gateway:
 
     def __init__(self, session: aiohttp.ClientSession, ledger: Ledger) -> None:
         self.ledger = ledger
+        self.token_factors = TokenFactors()
         self.is_draining = False
         self.streams: set[MessageStream] = set()
         self.starting: set[asyncio.Task[Any]] = set()  # requests of which nothing has been answered yet
         self.ended: set[asyncio.Task[Any]] = set()  # those of them that were cancelled by `drain`
         self._session = session
+        self.messages = MessagesUpstream(session, settings.OPENROUTER_BASE_URL, **_way_out())
         self._openrouter = OpenRouterUpstream(session, settings.OPENROUTER_BASE_URL, **_way_out())
         self._litellm = LiteLlmUpstream(session, settings.OPENROUTER_BASE_URL, **_way_out())
         self._tasks: list[asyncio.Task[None]] = []
@@ -69,7 +74,8 @@ class Gateway:
         session = aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
         gateway = cls(session, Ledger(settings.SPOOL_DIR))
         gateway.ledger.start()
-        gateway._tasks = [asyncio.create_task(configuration.watch()), asyncio.create_task(gateway._tick())]
+        jobs = (configuration.watch(), gateway._tick(), gateway.token_factors.load())
+        gateway._tasks = [asyncio.create_task(job) for job in jobs]
         return gateway
 
     def upstream_for(self, target: Target) -> ChatUpstream:

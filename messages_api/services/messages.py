@@ -1,6 +1,7 @@
 """The story of a request for an answer, step by step; each step is a module of its own (ARCHITECTURE.md)."""
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,6 +12,7 @@ from accounts.authentication import Caller
 from messages_api.errors import Overloaded, TimedOut
 from messages_api.schemas import parse_envelope
 from messages_api.services.attempts.base import Asked, Attempt
+from messages_api.services.attempts.relayed import RelayedAttempt
 from messages_api.services.attempts.sequence import Attempts
 from messages_api.services.attempts.translated import TranslatedAttempt
 from messages_api.services.gateway import RESTARTING, Gateway
@@ -18,7 +20,7 @@ from messages_api.services.paying_key import paying_key
 from messages_api.services.routing import Route, Target, current_directory, resolve
 from messages_api.services.settlement import Settlement, told
 from messages_api.services.stream import MessageStream
-from messages_api.services.token_count import estimate_tokens
+from messages_api.services.token_estimate import estimate_tokens
 from usage.services.admission import NotRecorded, admit
 from usage.services.ledger import Entry, Origin
 
@@ -49,7 +51,9 @@ async def answer(gateway: Gateway, incoming: Incoming) -> bytes | MessageStream:
         session_id=incoming.origin.session_id,
         headers=incoming.headers,
     )
-    estimated = estimate_tokens(asked.request)
+    if route.target.transport != "native":
+        _ = asked.request  # what is malformed is refused before it is admitted
+    estimated = estimate_tokens(envelope, route.terms.system_addendum)
     settlement = _admit(gateway, incoming, asked, route, estimated)
     task = asyncio.current_task()
     assert task is not None  # noqa: S101  # a coroutine that runs has one
@@ -94,12 +98,15 @@ def _admit(gateway: Gateway, incoming: Incoming, asked: Asked, route: Route, est
         admit(gateway.ledger, entry)
     except NotRecorded as error:
         raise Overloaded("The request could not be recorded, so it was not sent. Try again shortly.") from error
-    return Settlement(gateway.ledger, entry)
+    return Settlement(gateway.ledger, entry, gateway.token_factors)
 
 
 def _attempt(gateway: Gateway, caller: Caller, asked: Asked, estimated: int, target: Target) -> Attempt:
     key = paying_key(caller, target)
-    return TranslatedAttempt(asked, target, gateway.upstream_for(target), key, estimated)
+    input_tokens = math.ceil(estimated * gateway.token_factors.factor(str(target)))
+    if target.transport == "native":
+        return RelayedAttempt(asked, target, gateway.messages, key, input_tokens)
+    return TranslatedAttempt(asked, target, gateway.upstream_for(target), key, input_tokens)
 
 
 async def _begin(gateway: Gateway, attempts: Attempts, settlement: Settlement) -> MessageStream:

@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from messages_api.errors import InvalidRequest, NotFound
+from messages_api.services.model_capabilities import capabilities
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.routing import PICKER_PREFIX, Directory, resolve
 
-#: Anthropic's list gives a date; the catalogue has none, and clients only show it.
-CREATED_AT = "2025-01-01T00:00:00Z"
+#: What Anthropic's own list says where the date is not known. The catalogue has none.
+CREATED_AT = "1970-01-01T00:00:00Z"
+#: Of Claude's models; the SDK's `ModelLine`.
+LINES = ("haiku", "sonnet", "opus", "fable", "mythos")
 LARGEST_PAGE = 1000
 
 
@@ -23,8 +26,7 @@ class Page:
 
 def list_models(directory: Directory, team_id: int, page: Page) -> dict[str, Any]:
     """One page of the list. Raises InvalidRequest for a cursor that is not in it."""
-    models = [model_info(name, directory, team_id) for name in _names(directory, team_id)]
-    ids = [model["id"] for model in models]
+    ids = _names(directory, team_id)
     start, end = 0, len(ids)
     if page.after_id:
         start = _position(ids, page.after_id, "after_id") + 1
@@ -37,22 +39,32 @@ def list_models(directory: Directory, team_id: int, page: Page) -> dict[str, Any
     else:
         end = min(end, page.limit)
         has_more = end < len(ids)
-    shown = models[start:end]
-    edges = {"first_id": shown[0]["id"] if shown else None, "last_id": shown[-1]["id"] if shown else None}
-    return {"data": shown, "has_more": has_more, **edges}
+    shown = ids[start:end]
+    return {
+        "data": [model_info(name, directory, team_id) for name in shown],
+        "has_more": has_more,
+        "first_id": shown[0] if shown else None,
+        "last_id": shown[-1] if shown else None,
+    }
 
 
 def model_info(name: str, directory: Directory, team_id: int) -> dict[str, Any]:
     """One entry. Raises NotFound for a name that leads nowhere."""
     route = resolve(name, team_id, directory)
     facts = route.target.facts
+    limits = [limit for limit in (facts.max_output, route.terms.max_output) if limit is not None]
     return {
         "type": "model",
         "id": name,
         "display_name": _display_name(name, facts),
         "created_at": CREATED_AT,
+        "lifecycle": "active",
+        "deprecated_at": None,
+        "retires_at": None,
+        "line": _line(facts),
         "max_input_tokens": facts.context_length,
-        "max_tokens": facts.max_output,
+        "max_tokens": min(limits, default=None),
+        "capabilities": capabilities(route.target),
     }
 
 
@@ -73,6 +85,10 @@ def _leads_somewhere(name: str, directory: Directory, team_id: int) -> bool:
 
 def _display_name(name: str, facts: ModelFacts) -> str:
     return (facts.name or facts.id) if name.endswith(facts.id) else f"{name} ({facts.name or facts.id})"
+
+
+def _line(facts: ModelFacts) -> str | None:
+    return next((line for line in LINES if line in facts.id), None) if facts.family == "anthropic" else None
 
 
 def _position(ids: list[str], cursor: str, parameter: str) -> int:

@@ -6,6 +6,7 @@ import time
 
 from messages_api import errors
 from messages_api.errors import ApiError
+from messages_api.services.token_factors import TokenFactors
 from messages_api.services.translation.chat import AnswerError
 from usage.pricing import usd
 from usage.services.ledger import Entry, Ledger, Outcome, State
@@ -30,9 +31,10 @@ def told(error: BaseException) -> ApiError:
 class Settlement:
     """Settles one admitted request, once, whatever happens to it."""
 
-    def __init__(self, ledger: Ledger, entry: Entry) -> None:
+    def __init__(self, ledger: Ledger, entry: Entry, token_factors: TokenFactors) -> None:
         self.entry = entry
         self._ledger = ledger
+        self._token_factors = token_factors
 
     def note_first_byte(self) -> None:
         if self.entry.first_byte_at is None:
@@ -44,6 +46,8 @@ class Settlement:
             return
         outcome = _outcome(error)
         self._ledger.settle(self.entry, outcome)
+        if outcome.state is State.COMPLETED and not self.entry.attempts:
+            self._token_factors.learn(self.entry.model, self.entry.estimated_tokens, self.entry.tokens.prompt)
         _log(self.entry, outcome, error)
 
 

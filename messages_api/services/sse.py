@@ -15,7 +15,7 @@ _NAMES: dict[type, bytes] = {kind: kind.__struct_config__.tag.encode() for kind 
 
 def encode(events: Iterable[Event]) -> bytes:
     """The bytes of `events`; no bytes for none. The client dispatches on the name, so it stands before the data."""
-    return b"".join(b"event: %s\ndata: %s\n\n" % (_NAMES[type(event)], _encode(event)) for event in events)
+    return b"".join([b"event: %s\ndata: %s\n\n" % (_NAMES[type(event)], _encode(event)) for event in events])
 
 
 def encode_error(error: ApiError, request_id: str) -> bytes:

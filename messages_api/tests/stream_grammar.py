@@ -30,6 +30,8 @@ STOP_REASONS = {
     "refusal",
     "model_context_window_exceeded",
 }
+#: Reasons that may end an answer in the middle of a call's arguments.
+CUTTING = {"max_tokens", "refusal", "model_context_window_exceeded"}
 TOOL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 
 
@@ -133,6 +135,9 @@ class _Grammar:
             assert block["text"] == "", f"a text block that starts full: {block}"
         if block["type"] in {"tool_use", "server_tool_use"}:
             self.call_start(block)
+        if block["type"] == "web_search_tool_result":
+            calls = [other["id"] for other in self.blocks if other["type"] == "server_tool_use"]
+            assert block["tool_use_id"] in calls, f"the result of a search that nobody made: {block}"
         self.blocks.append(block)
         self.is_open, self.is_sealed, self.arguments = True, False, ""
 
@@ -151,6 +156,9 @@ class _Grammar:
         kind = self.blocks[-1]["type"]
         assert delta["type"] in DELTAS[kind], f"{delta['type']} in a {kind} block"
         assert not self.is_sealed, "a delta after the signature of its block"
+        if delta["type"] == "citations_delta":
+            assert delta["citation"]["type"], f"a citation without a type: {delta}"
+            assert isinstance(delta["citation"]["cited_text"], str), f"a citation that cites no text: {delta}"
         if delta["type"] in DELTA_TEXT:
             assert isinstance(delta[DELTA_TEXT[delta["type"]]], str), f"a delta that is no text: {delta}"
         self.is_sealed = delta["type"] == "signature_delta"
@@ -159,7 +167,7 @@ class _Grammar:
     def block_stop(self, event: Event) -> None:
         assert self.is_open, f"block {event['index']} stops, and none is open"
         assert event["index"] == len(self.blocks) - 1, f"block {event['index']} stops while another is open"
-        if self.blocks[-1]["type"] == "tool_use" and not _is_object(self.arguments):
+        if self.blocks[-1]["type"] in {"tool_use", "server_tool_use"} and not _is_object(self.arguments):
             self.cut_arguments.append(self.arguments)
         self.is_open = False
 
@@ -169,11 +177,13 @@ class _Grammar:
         delta = event["delta"]
         assert delta["stop_reason"] in STOP_REASONS, f"no such stop_reason: {delta}"
         assert "stop_sequence" in delta, "message_delta without a stop_sequence"
+        assert delta["stop_sequence"] is None or delta["stop_reason"] == "stop_sequence", f"not why it ended: {delta}"
+        assert not delta.get("stop_details") or delta["stop_reason"] == "refusal", f"details of no refusal: {delta}"
         _check_count(event["usage"], "output_tokens")
         has_call = any(block["type"] == "tool_use" for block in self.blocks)
         assert has_call or delta["stop_reason"] != "tool_use", "tool_use without a tool call"
         assert not has_call or delta["stop_reason"] != "end_turn", "end_turn with a tool call"
-        assert not self.cut_arguments or delta["stop_reason"] == "max_tokens", f"no object: {self.cut_arguments}"
+        assert not self.cut_arguments or delta["stop_reason"] in CUTTING, f"no object: {self.cut_arguments}"
         self.state = "judged"
 
     def message_stop(self) -> None:
@@ -207,6 +217,8 @@ def _add(block: Event, delta: Event, arguments: dict[int, str], index: int) -> N
             arguments[index] = arguments.get(index, "") + delta["partial_json"]
         case "signature_delta":
             block["signature"] = delta["signature"]
+        case "citations_delta":
+            block["citations"] = [*(block.get("citations") or []), delta["citation"]]
         case "text_delta" | "thinking_delta":
             name = DELTA_TEXT[delta["type"]]
             block[name] += delta[name]

@@ -6,7 +6,8 @@ import orjson
 import pytest
 
 from messages_api.errors import InvalidRequest, NotFound
-from messages_api.schemas import DROPPED, FORWARDED, REFUSED, parse_count_request, parse_request
+from messages_api.fields import DROPPED, REFUSED
+from messages_api.schemas import FORWARDED, parse_count_request, parse_request
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.translation.request import translate_request
 

@@ -18,8 +18,8 @@ from messages_api.schemas import MessagesRequest, parse_request
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.sse import encode
 from messages_api.services.terms import Terms
-from messages_api.services.token_count import last_words
 from messages_api.services.translation.chat import ChatChunk, decode_chunk
+from messages_api.services.translation.last_words import last_words
 from messages_api.services.translation.request import Translation, translate_request
 from messages_api.services.translation.response import fold, message_of
 from messages_api.services.translation.stream import StreamTranslator

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -183,27 +184,51 @@ def test_google_gets_a_described_object_for_a_reference_that_leads_nowhere(ref: 
     assert google({"$ref": ref}) == {"type": "object", "description": "Has the form of Foo."}
 
 
-def test_references_that_multiply_are_refused() -> None:
-    definitions = {
-        f"D{place}": arguments(a={"$ref": f"#/$defs/D{place + 1}"}, b={"$ref": f"#/$defs/D{place + 1}"})
-        for place in range(30)
-    }
-    schema = {**arguments(it={"$ref": "#/$defs/D0"}), "$defs": {**definitions, "D30": {"type": "string"}}}
-    with pytest.raises(SchemaTooLarge):
-        acceptable_schema(schema, "google")
+def defined(properties: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    return {**arguments(**properties), "$defs": definitions}
+
+
+def refers_to(place: int) -> dict[str, Any]:
+    return {"$ref": f"#/$defs/D{place}"}
+
+
+def test_references_that_multiply_are_followed_no_further_than_the_limits() -> None:
+    definitions = {f"D{place}": arguments(a=refers_to(place + 1), b=refers_to(place + 1)) for place in range(30)}
+    schema = defined({"it": refers_to(0)}, {**definitions, "D30": {"type": "string"}})
+    followed = acceptable_schema(schema, "google")["properties"]["it"]["properties"]["a"]["properties"]["b"]
+    assert followed["properties"]["a"] == {"type": "object", "description": "Has the form of D3."}
     assert acceptable_schema(schema, "openai") is schema
 
 
-def test_references_that_multiply_a_long_text_are_refused() -> None:
+def test_definitions_that_all_refer_to_each_other_are_no_reason_to_refuse_a_tool() -> None:
+    everything = {f"to_{place}": refers_to(place) for place in range(24)}
+    schema = defined(everything, {f"D{place}": arguments(**everything) for place in range(24)})
+    accepted = acceptable_schema(schema, "google")["properties"]
+    assert list(accepted) == list(everything)
+    assert list(accepted["to_3"]["properties"]) == list(everything)
+
+
+def test_references_that_multiply_a_long_text_are_described() -> None:
     many = {f"p{place}": {"$ref": "#/$defs/Long"} for place in range(3_000)}
-    with pytest.raises(SchemaTooLarge):
-        acceptable_schema({**arguments(**many), "$defs": {"Long": {"description": "x" * 100_000}}}, "google")
+    accepted = acceptable_schema(defined(many, {"Long": {"description": "x" * 100_000}}), "google")["properties"]
+    assert accepted["p2999"] == {"type": "object", "description": "Has the form of Long."}
 
 
-def test_a_long_chain_of_references_is_refused_and_not_a_crash() -> None:
-    chain = {f"D{place}": {"$ref": f"#/$defs/D{place + 1}"} for place in range(5_000)}
-    with pytest.raises(SchemaTooLarge):
-        acceptable_schema({**arguments(it={"$ref": "#/$defs/D0"}), "$defs": chain}, "google")
+def test_a_long_chain_of_references_ends_in_words_and_not_in_a_crash() -> None:
+    chain = {f"D{place}": refers_to(place + 1) for place in range(5_000)}
+    accepted = acceptable_schema(defined({"it": refers_to(0)}, chain), "google")["properties"]
+    assert accepted["it"] == {"type": "object", "description": "Has the form of D3."}
+
+
+def test_merging_many_parts_takes_time_in_proportion() -> None:
+    def seconds(count: int) -> float:
+        parts = [arguments(**{f"a{place}": {"type": "string"}}) for place in range(count)]
+        started = time.process_time()
+        accepted = acceptable_schema({"type": "object", "allOf": parts}, "google")
+        assert len(accepted["properties"]) == count
+        return time.process_time() - started
+
+    assert min(seconds(4_000) for _ in range(3)) < 8 * min(seconds(1_000) for _ in range(3))
 
 
 @pytest.mark.parametrize(

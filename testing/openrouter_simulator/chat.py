@@ -4,15 +4,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from testing.openrouter_simulator.exact_json import Json, encode
+from testing.openrouter_simulator.issued import Given, Giving, add_detail
 from testing.openrouter_simulator.metering import Bill, Usage, chat_usage
 from testing.openrouter_simulator.models import Model, ReasoningShape
 from testing.openrouter_simulator.performance import (
     CallPiece,
+    CallSigned,
     CallStart,
     Citations,
     Event,
     Finish,
     Redacted,
+    Refused,
     Text,
     Thought,
     ThoughtEnd,
@@ -24,9 +27,12 @@ from testing.openrouter_simulator.signatures import (
     claude_redaction,
     claude_signature,
     encrypted,
+    gemini_redaction,
+    unknown_redaction,
 )
 
 DONE = b"data: [DONE]\n\n"
+GENERATION_HEADER = "X-Generation-Id"
 
 FORMAT: dict[ReasoningShape, str] = {
     "anthropic": "anthropic-claude-v1",
@@ -46,8 +52,14 @@ class ChatVoice:
     model: Model
     generation_id: str
     thoughts: int = 0
+    giving: Giving = field(default_factory=Giving)
 
     def deltas(self, event: Event) -> Iterator[Json]:
+        for delta in self.voiced(event):
+            self.giving.take(delta)
+            yield delta
+
+    def voiced(self, event: Event) -> Iterator[Json]:
         match event:
             case Text(text):
                 yield {"role": "assistant", "content": text}
@@ -62,8 +74,12 @@ class ChatVoice:
             case CallPiece(position, text, call_id):
                 repeated = {} if call_id is None else {"id": call_id, "type": "function"}
                 yield {"tool_calls": [{"index": position, **repeated, "function": {"arguments": text}}]}
-            case Citations(annotations):
+            case CallSigned(position, call_id) if self.model.family == "google":
+                yield {"role": "assistant", "content": "", "reasoning_details": [call_signature(position, call_id)]}
+            case Citations(annotations) if annotations:
                 yield {"role": "assistant", "content": "", "annotations": annotations}
+            case Refused(text):
+                yield {"role": "assistant", "content": "", "refusal": text}
 
     def thought(self, text: str, shape: ReasoningShape) -> Json:
         delta: Json = {"role": "assistant", "content": "", "reasoning": text}
@@ -88,10 +104,12 @@ class ChatVoice:
         return {"role": "assistant", "content": "", "reasoning": None, "reasoning_details": [detail]}
 
     def redacted(self, shape: ReasoningShape) -> Json:
-        if shape != "anthropic":
-            delta = self.encrypted_delta("openai" if shape == "plain" else shape)
+        """Encrypted alone. Gemini's stands for no call, and has no id; the formats without seals are opaque."""
+        if shape in SUMMARIES:
+            delta = self.encrypted_delta(shape)
         else:
-            detail = self.detail("reasoning.encrypted", shape, data=claude_redaction())
+            sealed = {"anthropic": claude_redaction, "gemini": gemini_redaction}.get(shape, unknown_redaction)
+            detail = self.detail("reasoning.encrypted", "unknown" if shape == "plain" else shape, data=sealed())
             delta = {"role": "assistant", "content": "", "reasoning_details": [detail]}
         self.thoughts += 1
         return delta
@@ -103,11 +121,15 @@ class ChatVoice:
         function = {"name": call.name, "arguments": call.arguments}
         entry = {"index": call.position, "id": call.id, "type": "function", "function": function}
         delta: Json = {"role": "assistant", "content": None, "tool_calls": [entry]}
-        if self.model.family == "google":
-            data = encrypted(GEMINI_HEAD, "gemini", call.id)
-            detail = {"type": "reasoning.encrypted", "data": data, "format": FORMAT["gemini"], "id": call.id}
-            delta["reasoning_details"] = [{**detail, "index": call.position}]
+        if self.model.family == "google" and call.is_signed:
+            delta["reasoning_details"] = [call_signature(call.position, call.id)]
         return delta
+
+
+def call_signature(position: int, call_id: str) -> Json:
+    data = encrypted(GEMINI_HEAD, "gemini", call_id)
+    detail = {"type": "reasoning.encrypted", "data": data, "format": FORMAT["gemini"], "id": call_id}
+    return {**detail, "index": position}
 
 
 @dataclass
@@ -115,6 +137,7 @@ class ChatMessage:
     """Deltas folded into the message of a completion that is not streamed."""
 
     content: str = ""
+    refusal: str | None = None
     reasoning: str | None = None
     details: list[Json] = field(default_factory=list)
     calls: dict[int, Json] = field(default_factory=dict)
@@ -122,25 +145,15 @@ class ChatMessage:
 
     def take(self, delta: Json) -> None:
         self.content += delta.get("content") or ""
+        if delta.get("refusal"):
+            self.refusal = (self.refusal or "") + delta["refusal"]
         if delta.get("reasoning"):
             self.reasoning = (self.reasoning or "") + delta["reasoning"]
         for detail in delta.get("reasoning_details") or []:
-            self.take_detail(detail)
+            add_detail(self.details, detail)
         for piece in delta.get("tool_calls") or []:
             self.take_call(piece)
         self.annotations += delta.get("annotations") or []
-
-    def take_detail(self, detail: Json) -> None:
-        last = self.details[-1] if self.details else None
-        same = last is not None and all(last.get(key) == detail.get(key) for key in ("type", "index", "format"))
-        if last is None or not same or "data" in detail:
-            self.details.append(dict(detail))
-            return
-        for key in ("text", "summary"):
-            if key in detail:
-                last[key] = last.get(key, "") + detail[key]
-        if "signature" in detail:
-            last["signature"] = detail["signature"]
 
     def take_call(self, piece: Json) -> None:
         if piece["index"] not in self.calls:
@@ -150,7 +163,7 @@ class ChatMessage:
 
     def document(self) -> Json:
         message: Json = {"role": "assistant", "content": self.content or (None if self.calls else "")}
-        message |= {"refusal": None, "reasoning": self.reasoning}
+        message |= {"refusal": self.refusal, "reasoning": self.reasoning}
         if self.details:
             message["reasoning_details"] = self.details
         if self.calls:
@@ -167,6 +180,7 @@ class ChatEnvelope:
     generation_id: str
     model: Model
     created: int
+    service_tier: str | None
 
     def head(self, kind: str) -> Json:
         return {
@@ -175,6 +189,7 @@ class ChatEnvelope:
             "model": self.model.id,
             "object": kind,
             "created": self.created,
+            "service_tier": self.service_tier,
         }
 
     def chunk(self, delta: Json, finish: str | None = None, native: str | None = None) -> Json:
@@ -187,8 +202,8 @@ class ChatEnvelope:
         }
         return self.head("chat.completion.chunk") | {"choices": [choice]}
 
-    def finish_chunk(self, reason: str, native: str) -> Json:
-        return self.chunk({"role": "assistant", "content": ""}, reason, native)
+    def finish_chunk(self, finish: Finish) -> Json:
+        return self.chunk({"role": "assistant", "content": ""}, finish.reason, finish.native)
 
     def usage_chunk(self, usage: Json) -> Json:
         """wire.md 2.4: no choices per the documentation, an empty delta in captures; both occur here."""
@@ -216,13 +231,21 @@ class ChatWire:
     generation_id: str
     model: Model
     created: int
+    service_tier: str | None = None
     message: ChatMessage = field(default_factory=ChatMessage)
     voice: ChatVoice = field(init=False)
     envelope: ChatEnvelope = field(init=False)
 
     def __post_init__(self) -> None:
         self.voice = ChatVoice(self.model, self.generation_id)
-        self.envelope = ChatEnvelope(self.generation_id, self.model, self.created)
+        self.envelope = ChatEnvelope(self.generation_id, self.model, self.created, self.service_tier)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {GENERATION_HEADER: self.generation_id}
+
+    def given(self) -> Given:
+        return self.voice.giving.given()
 
     def opening(self, _prompt: Usage, /) -> bytes:
         return b""
@@ -237,8 +260,15 @@ class ChatWire:
         return data_line(self.envelope.error_chunk(error))
 
     def closing(self, finish: Finish, usage: Usage, owed: Bill) -> bytes:
-        finished = data_line(self.envelope.finish_chunk(finish.reason, finish.native))
-        return finished + data_line(self.envelope.usage_chunk(chat_usage(usage, owed))) + DONE
+        report = chat_usage(usage, owed)
+        finished, told = self.envelope.finish_chunk(finish), self.envelope.usage_chunk(report)
+        chunks = {
+            "after": [finished, told],
+            "before": [told, finished],
+            "with": [finished | {"usage": report}],
+            "none": [finished],
+        }
+        return b"".join(data_line(chunk) for chunk in chunks[finish.usage]) + DONE
 
     def fold(self, event: Event) -> None:
         for delta in self.voice.deltas(event):

@@ -40,6 +40,8 @@ class Exchange:
     status: int | None = None
     refusal: str | None = None
     ignored: list[str] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
+    reasoning: Json = field(default_factory=dict)
     state: State = "open"
     closed_at: float | None = None
 

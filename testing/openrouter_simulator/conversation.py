@@ -1,14 +1,15 @@
 """One reading of a request for both wires: who said what, what it weighs, what it asks for."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Literal
 
 from testing.openrouter_simulator.exact_json import Json, JsonValue, encode
+from testing.openrouter_simulator.web_search import Search, search_of
 
 Role = Literal["system", "user", "assistant", "tool"]
 
-SEARCH_TOOL_TYPES = ("openrouter:web_search", "web_search_")
 SYSTEM_ROLES = frozenset({"system", "developer"})
 
 
@@ -30,10 +31,21 @@ class Conversation:
     canonical: str = ""
     images: int = 0
     files: int = 0
-    breakpoints: int = 0
+    ttls: list[str] = field(default_factory=list)
+    prefixes: list[str] = field(default_factory=list)
     calls: int = 0
     answer_schema: Json | None = None
-    searches_web: bool = False
+    search: Search | None = None
+    stops: tuple[str, ...] = ()
+
+    @property
+    def breakpoints(self) -> int:
+        return len(self.ttls)
+
+    def mark(self, part: Json) -> None:
+        """Takes note of a breakpoint, in the order in which prompts are cached."""
+        if part.get("cache_control"):
+            self.ttls.append(part["cache_control"].get("ttl") or "5m")
 
     @property
     def last_user_text(self) -> str:
@@ -49,13 +61,30 @@ class Conversation:
 def chat_conversation(body: Json) -> Conversation:
     conversation = Conversation()
     conversation.answer_schema = chat_schema(body)
-    conversation.searches_web = asks_for_search(body)
-    pieces = [canonical_tools(body)]
-    for message in body["messages"]:
-        pieces.append(read_chat_message(conversation, message))
-    conversation.canonical = "\n".join(pieces)
-    conversation.breakpoints += count_breakpoints(body.get("tools") or []) + bool(body.get("cache_control"))
+    conversation.search = search_of(body)
+    stop = body.get("stop") or ()
+    conversation.stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    read_all(conversation, body, read_chat_message)
     return conversation
+
+
+def read_all(conversation: Conversation, body: Json, read: Callable[[Conversation, Json], str]) -> None:
+    """Tools, system and messages, with a digest of all that is before each message but the tools."""
+    for tool in body.get("tools") or []:
+        conversation.mark(tool)
+    pieces, digest = [canonical_tools(body)], sha256()
+    if body.get("system"):
+        parts = tuple(read_parts(conversation, body["system"]))
+        conversation.lines.append(Line("system", parts))
+        pieces.append("\n".join(["<system>", *parts]))
+        digest.update(pieces[-1].encode())
+    for message in body["messages"]:
+        conversation.prefixes.append(digest.hexdigest())
+        pieces.append(read(conversation, message))
+        digest.update(pieces[-1].encode())
+    conversation.prefixes.append(digest.hexdigest())
+    conversation.mark(body)
+    conversation.canonical = "\n".join(pieces)
 
 
 def read_chat_message(conversation: Conversation, message: Json) -> str:
@@ -72,16 +101,9 @@ def read_chat_message(conversation: Conversation, message: Json) -> str:
 def messages_conversation(body: Json) -> Conversation:
     conversation = Conversation()
     conversation.answer_schema = messages_schema(body)
-    conversation.searches_web = asks_for_search(body)
-    pieces = [canonical_tools(body)]
-    if body.get("system"):
-        parts = tuple(read_parts(conversation, body["system"]))
-        conversation.lines.append(Line("system", parts))
-        pieces.append("\n".join(["<system>", *parts]))
-    for message in body["messages"]:
-        pieces.append(read_anthropic_message(conversation, message))
-    conversation.canonical = "\n".join(pieces)
-    conversation.breakpoints += count_breakpoints(body.get("tools") or []) + bool(body.get("cache_control"))
+    conversation.search = search_of(body)
+    conversation.stops = tuple(body.get("stop_sequences") or ())
+    read_all(conversation, body, read_anthropic_message)
     return conversation
 
 
@@ -92,7 +114,7 @@ def read_anthropic_message(conversation: Conversation, message: Json) -> str:
         if block["type"] == "tool_result":
             result = tuple(read_parts(conversation, block.get("content")))
             conversation.lines.append(Line("tool", result))
-            conversation.breakpoints += bool(block.get("cache_control"))
+            conversation.mark(block)
             pieces.extend(result)
     parts = tuple(read_parts(conversation, [block for block in blocks if block["type"] != "tool_result"]))
     if parts or message["role"] == "assistant":
@@ -107,7 +129,7 @@ def read_parts(conversation: Conversation, content: JsonValue) -> Iterator[str]:
         yield content
         return
     for part in content or []:
-        conversation.breakpoints += bool(part.get("cache_control"))
+        conversation.mark(part)
         kind = part["type"]
         if kind == "text":
             yield part["text"]
@@ -124,10 +146,6 @@ def canonical_tools(body: Json) -> str:
     return encode(tools).decode() if tools else ""
 
 
-def count_breakpoints(parts: Iterable[Json]) -> int:
-    return sum(bool(part.get("cache_control")) for part in parts)
-
-
 def chat_schema(body: Json) -> Json | None:
     wanted = body.get("response_format") or {}
     if wanted.get("type") != "json_schema":
@@ -140,14 +158,6 @@ def messages_schema(body: Json) -> Json | None:
     wanted = (body.get("output_config") or {}).get("format") or {}
     schema: Json | None = wanted.get("schema") if wanted.get("type") == "json_schema" else None
     return schema
-
-
-def asks_for_search(body: Json) -> bool:
-    """wire.md 2.1: the web plugin, OpenRouter's server tool, or Anthropic's on /messages."""
-    by_plugin = any(plugin.get("id") == "web" for plugin in body.get("plugins") or [])
-    types = [str(tool.get("type", "")) for tool in body.get("tools") or []]
-    by_variant = str(body.get("model", "")).endswith(":online")
-    return by_plugin or by_variant or any(kind.startswith(SEARCH_TOOL_TYPES) for kind in types)
 
 
 def sample(schema: JsonValue, name: str = "value") -> JsonValue:

@@ -11,6 +11,7 @@ from aiohttp import web
 from testing.openrouter_simulator.account import Account, Charge, Status
 from testing.openrouter_simulator.control import Exchange, Log
 from testing.openrouter_simulator.exact_json import Json, encode
+from testing.openrouter_simulator.issued import Given, Issued
 from testing.openrouter_simulator.metering import CHARACTERS_PER_TOKEN, Bill, Usage, bill
 from testing.openrouter_simulator.models import Model
 from testing.openrouter_simulator.performance import (
@@ -24,19 +25,22 @@ from testing.openrouter_simulator.performance import (
     Failure,
     Finish,
     Pause,
+    Refused,
     Text,
     Thought,
     Verbatim,
 )
 from testing.openrouter_simulator.refusals import Refusal
 
-GENERATION_HEADER = "X-Generation-Id"
 NO_FINISH = Finish("stop", "stop")
 
 
 class Wire(Protocol):
     """How one endpoint writes an answer down."""
 
+    @property
+    def headers(self) -> dict[str, str]: ...
+    def given(self) -> Given: ...
     def opening(self, prompt: Usage, /) -> bytes: ...
     def render(self, event: Event) -> bytes: ...
     def verbatim(self, chunk: Json) -> bytes: ...
@@ -55,6 +59,8 @@ class Generation:
     exchange: Exchange
     account: Account
     log: Log
+    issued: Issued
+    prefix: str
     wire: Wire
     model: Model
     key: str
@@ -73,14 +79,14 @@ class Generation:
 
     def take(self, event: Event) -> None:
         match event:
-            case Text(text) | CallPiece(_, text):
+            case Text(text) | CallPiece(_, text) | Refused(text):
                 self.characters_said += len(text)
             case CallStart():
                 self.characters_said += len(event.name) + len(event.arguments)
             case Thought(text):
                 self.characters_thought += len(text)
-            case Citations():
-                self.web_searches += 1
+            case Citations(_, searches):
+                self.web_searches += searches
             case Finish():
                 self.finish = event
 
@@ -98,6 +104,7 @@ class Generation:
             owed = bill(Usage(0), FREE, self.is_byok) if insured else bill(usage, self.model, self.is_byok)
             self.settled = owed
             self.account.charge(self.charge(status, usage, owed))
+            self.issued.remember(self.model.family, self.wire.given(), self.prefix)
         return self.settled
 
     def charge(self, status: Status, usage: Usage, owed: Bill) -> Charge:
@@ -122,7 +129,7 @@ class Generation:
     # streamed
 
     async def stream(self, events: Iterator[Event]) -> web.StreamResponse:
-        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", GENERATION_HEADER: self.id}
+        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", **self.wire.headers}
         response = web.StreamResponse(headers=headers)
         self.exchange.status = response.status
         self.log.open_streams += 1
@@ -205,8 +212,7 @@ class Generation:
         return self.answer(self.wire.document(self.finish, self.usage(), owed))
 
     def answer(self, document: Json) -> web.Response:
-        headers = {GENERATION_HEADER: self.id}
-        return web.Response(body=encode(document), content_type="application/json", headers=headers)
+        return web.Response(body=encode(document), content_type="application/json", headers=self.wire.headers)
 
 
 FREE = Model("", "", 0, 0, (), {}, ())

@@ -3,26 +3,36 @@
 import base64
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import orjson
 
-from testing.openrouter_simulator.chat import DONE, ChatVoice
+from testing.openrouter_simulator.chat import DONE, GENERATION_HEADER, ChatVoice
 from testing.openrouter_simulator.exact_json import Json, encode
+from testing.openrouter_simulator.issued import Given, add_detail
 from testing.openrouter_simulator.metering import Bill, Usage, messages_usage
 from testing.openrouter_simulator.models import Model, ReasoningShape
 from testing.openrouter_simulator.performance import (
     CallPiece,
+    CallSigned,
     CallStart,
     Citations,
     Event,
     Finish,
     Redacted,
+    Refused,
     Text,
     Thought,
     ThoughtEnd,
 )
-from testing.openrouter_simulator.refusals import Refusal, anthropic_body, canned
-from testing.openrouter_simulator.signatures import claude_redaction, claude_signature
+from testing.openrouter_simulator.refusals import (
+    REQUEST_HEADER,
+    Refusal,
+    anthropic_body,
+    canned,
+    new_request_id,
+    plain_anthropic_body,
+)
 
 FOREIGN_REASONING_PREFIX = "openrouter.reasoning:"
 STOP_REASON = {
@@ -31,6 +41,8 @@ STOP_REASON = {
     "length": "max_tokens",
     "content_filter": "refusal",
 }
+#: What has no word of its own among OpenRouter's finish reasons.
+NATIVE_REASONS = frozenset({"stop_sequence", "pause_turn", "model_context_window_exceeded"})
 REFUSAL_DETAILS: Json = {"type": "refusal", "category": None, "explanation": None}
 
 
@@ -39,12 +51,17 @@ def foreign_reasoning(details: list[Json]) -> str:
     return FOREIGN_REASONING_PREFIX + base64.b64encode(encode(details)).decode()
 
 
+# A plain provider tells no cost, has no [DONE], and knows none of OpenRouter's tokens.
+Dialect = Literal["openrouter", "plain"]
+
+
 @dataclass
 class MessagesVoice:
     """Events as Anthropic's stream events; one block is open at a time, indexes count from 0."""
 
     model: Model
     generation_id: str
+    dialect: Dialect
     index: int = -1
     open_kind: str | None = None
     searched: bool = False
@@ -55,60 +72,65 @@ class MessagesVoice:
         self.chat = ChatVoice(self.model, self.generation_id)
 
     def events(self, event: Event) -> Iterator[Json]:
+        deltas = list(self.chat.deltas(event))
+        details = [detail for delta in deltas for detail in delta.get("reasoning_details") or []]
         match event:
-            case Text(text):
+            case Text(text) | Refused(text):
                 yield from self.ensure("text", {"type": "text", "text": "", "citations": None})
                 yield self.delta({"type": "text_delta", "text": text})
             case Thought(text, shape):
-                yield from self.thought(text, shape)
-            case ThoughtEnd(whole, shape):
-                yield from self.thought_end(whole, shape)
+                yield from self.thought(text, shape, details)
+            case ThoughtEnd(_, shape):
+                yield from self.thought_end(shape, details)
             case Redacted(shape):
-                yield from self.redacted(shape)
+                yield from self.redacted(shape, details)
             case CallStart():
-                yield from self.call_start(event)
+                yield from self.call_start(event, details)
             case CallPiece(_, text):
                 yield self.delta({"type": "input_json_delta", "partial_json": text})
-            case Citations(annotations):
-                yield from self.search_result(annotations)
+            case CallSigned() if details and self.dialect == "openrouter":
+                yield from self.block({"type": "redacted_thinking", "data": foreign_reasoning(details)})
+            case Citations(annotations, searches):
+                yield from self.search_result(annotations, searches)
 
-    def thought(self, text: str, shape: ReasoningShape) -> Iterator[Json]:
+    def thought(self, text: str, shape: ReasoningShape, details: list[Json]) -> Iterator[Json]:
         yield from self.ensure("thinking", {"type": "thinking", "thinking": "", "signature": ""})
         yield self.delta({"type": "thinking_delta", "thinking": text})
-        if shape not in ("anthropic", "plain"):
-            self.held += self.chat.thought(text, shape)["reasoning_details"]
+        for detail in details if shape != "anthropic" else ():
+            add_detail(self.held, detail)
 
-    def thought_end(self, whole: str, shape: ReasoningShape) -> Iterator[Json]:
+    def thought_end(self, shape: ReasoningShape, details: list[Json]) -> Iterator[Json]:
+        """Claude's thinking is signed; the others' goes once more, whole, into a token."""
         if shape == "anthropic":
-            yield self.delta({"type": "signature_delta", "signature": claude_signature(whole)})
+            yield self.delta({"type": "signature_delta", "signature": details[0]["signature"]})
         yield from self.close()
-        for delta in self.chat.thought_end(whole, shape) if shape != "anthropic" else ():
-            data = foreign_reasoning([*self.held, *delta["reasoning_details"]])
-            yield from self.block({"type": "redacted_thinking", "data": data})
+        carried = [*self.held, *details] if shape != "anthropic" else []
+        if carried and self.dialect == "openrouter":
+            yield from self.block({"type": "redacted_thinking", "data": foreign_reasoning(carried)})
         self.held = []
 
-    def redacted(self, shape: ReasoningShape) -> Iterator[Json]:
-        native = shape == "anthropic"
-        data = claude_redaction() if native else foreign_reasoning(self.chat.redacted(shape)["reasoning_details"])
+    def redacted(self, shape: ReasoningShape, details: list[Json]) -> Iterator[Json]:
+        is_native = shape == "anthropic" or self.dialect == "plain"
+        data = details[0]["data"] if is_native else foreign_reasoning(details)
         yield from self.block({"type": "redacted_thinking", "data": data})
 
-    def call_start(self, call: CallStart) -> Iterator[Json]:
-        signed = self.chat.call_start(call).get("reasoning_details")
-        if signed:
+    def call_start(self, call: CallStart, signed: list[Json]) -> Iterator[Json]:
+        if signed and self.dialect == "openrouter":
             yield from self.block({"type": "redacted_thinking", "data": foreign_reasoning(signed)})
         yield from self.close()
         yield from self.open("tool_use", {"type": "tool_use", "id": call.id, "name": call.name, "input": {}})
         if call.arguments:
             yield self.delta({"type": "input_json_delta", "partial_json": call.arguments})
 
-    def search_result(self, annotations: list[Json]) -> Iterator[Json]:
-        """Anthropic's server tool: the use, its result, as two whole blocks."""
+    def search_result(self, annotations: list[Json], searches: int) -> Iterator[Json]:
+        """Anthropic's server tool: for each search the use and its result, as two whole blocks."""
         self.searched = True
-        use_id = f"srvtoolu_{self.generation_id[-20:]}"
-        query = {"query": "simulated query"}
-        yield from self.block({"type": "server_tool_use", "id": use_id, "name": "web_search", "input": query})
         results = [found_page(annotation["url_citation"]) for annotation in annotations]
-        yield from self.block({"type": "web_search_tool_result", "tool_use_id": use_id, "content": results})
+        for place in range(searches):
+            use_id = f"srvtoolu_{self.generation_id[-20:]}{place:02d}"
+            query = {"query": "simulated query"}
+            yield from self.block({"type": "server_tool_use", "id": use_id, "name": "web_search", "input": query})
+            yield from self.block({"type": "web_search_tool_result", "tool_use_id": use_id, "content": results})
 
     def block(self, content: Json) -> Iterator[Json]:
         yield from self.close()
@@ -182,27 +204,30 @@ def complete_input(text: str) -> object:
 class MessagesEnvelope:
     generation_id: str
     model: Model
+    name: str
+    dialect: Dialect
 
     def message(self, content: list[Json], ending: Json, usage: Json) -> Json:
+        provider = {"provider": self.model.provider} if self.dialect == "openrouter" else {}
         return {
             "id": self.generation_id,
             "type": "message",
             "role": "assistant",
-            "model": self.model.id,
+            "model": self.name,
             "content": content,
             "stop_reason": None,
             "stop_sequence": None,
             **ending,
             "usage": usage,
-            "provider": self.model.provider,
+            **provider,
         }
 
     def start(self, usage: Json) -> Json:
         return {"type": "message_start", "message": self.message([], {}, usage)}
 
-    def ending(self, reason: str) -> Json:
-        stop_reason = STOP_REASON[reason]
-        ending: Json = {"stop_reason": stop_reason, "stop_sequence": None}
+    def ending(self, finish: Finish) -> Json:
+        stop_reason = finish.native if finish.native in NATIVE_REASONS else STOP_REASON[finish.reason]
+        ending: Json = {"stop_reason": stop_reason, "stop_sequence": finish.sequence}
         return ending | ({"stop_details": REFUSAL_DETAILS} if stop_reason == "refusal" else {})
 
 
@@ -212,17 +237,31 @@ def event_lines(event: Json) -> bytes:
 
 @dataclass
 class MessagesWire:
-    """Renders one answer, streamed or whole."""
+    """Renders one answer, streamed or whole, under the name by which its model was asked for."""
 
     generation_id: str
     model: Model
+    name: str
+    dialect: Dialect = "openrouter"
     message: WholeMessage = field(default_factory=WholeMessage)
     voice: MessagesVoice = field(init=False)
     envelope: MessagesEnvelope = field(init=False)
 
     def __post_init__(self) -> None:
-        self.voice = MessagesVoice(self.model, self.generation_id)
-        self.envelope = MessagesEnvelope(self.generation_id, self.model)
+        self.voice = MessagesVoice(self.model, self.generation_id, self.dialect)
+        self.envelope = MessagesEnvelope(self.generation_id, self.model, self.name, self.dialect)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        if self.dialect == "plain":
+            return {REQUEST_HEADER: new_request_id()}
+        return {GENERATION_HEADER: self.generation_id}
+
+    def given(self) -> Given:
+        return self.voice.chat.giving.given()
+
+    def usage(self, usage: Usage, owed: Bill) -> Json:
+        return messages_usage(usage, owed if self.dialect == "openrouter" else None)
 
     def opening(self, prompt: Usage, /) -> bytes:
         started = event_lines(self.envelope.start(messages_usage(prompt, None)))
@@ -236,15 +275,15 @@ class MessagesWire:
 
     def failing(self, error: Json) -> bytes:
         code = error.get("code")
-        body = anthropic_body(canned(code if isinstance(code, int) else 500, message=error.get("message")))
-        return event_lines(body)
+        return event_lines(self.refused(canned(code if isinstance(code, int) else 500, message=error.get("message"))))
 
     def closing(self, finish: Finish, usage: Usage, owed: Bill) -> bytes:
         if finish.reason == "error":
             return self.failing({"code": 502, "message": finish.native})
         closed = b"".join(event_lines(event) for event in self.voice.close())
-        ending = {"type": "message_delta", "delta": self.envelope.ending(finish.reason)}
-        return closed + event_lines(ending | {"usage": messages_usage(usage, owed)}) + STOPPED + DONE
+        ending = {"type": "message_delta", "delta": self.envelope.ending(finish)}
+        done = DONE if self.dialect == "openrouter" else b""
+        return closed + event_lines(ending | {"usage": self.usage(usage, owed)}) + STOPPED + done
 
     def fold(self, event: Event) -> None:
         for each in self.voice.events(event):
@@ -253,15 +292,14 @@ class MessagesWire:
     def document(self, finish: Finish, usage: Usage, owed: Bill) -> Json:
         if finish.reason == "error":
             raise canned(502, message=finish.native)
-        ending = self.envelope.ending(finish.reason)
-        return self.envelope.message(self.message.blocks(), ending, messages_usage(usage, owed))
+        return self.envelope.message(self.message.blocks(), self.envelope.ending(finish), self.usage(usage, owed))
 
     def failed_document(self, error: Json, _usage: Usage, _owed: Bill, /) -> Json:
         code = error.get("code")
         raise canned(code if isinstance(code, int) else 502, message=error.get("message"))
 
     def refused(self, refusal: Refusal) -> Json:
-        return anthropic_body(refusal)
+        return anthropic_body(refusal) if self.dialect == "openrouter" else plain_anthropic_body(refusal)
 
 
 STOPPED = event_lines({"type": "message_stop"})

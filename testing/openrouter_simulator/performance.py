@@ -6,13 +6,17 @@ from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from typing import Literal
 
+from testing.openrouter_simulator.conversation import Conversation
 from testing.openrouter_simulator.exact_json import Json, JsonValue, encode
 from testing.openrouter_simulator.models import Model, ReasoningShape
 from testing.openrouter_simulator.signatures import new_call_id
+from testing.openrouter_simulator.web_search import Search, citation
 
 MILLISECONDS = 1000
 OPENING_COMMENT = "OPENROUTER PROCESSING"
 CutKind = Literal["close", "reset", "clean"]
+# Where the usage of a chat stream stands, seen from the chunk that finishes it.
+UsagePlace = Literal["after", "before", "with", "none"]
 
 NATIVE_FINISH: dict[str, dict[str, str]] = {
     "anthropic": {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens", "content_filter": "refusal"},
@@ -53,6 +57,7 @@ class CallStart:
     id: str
     name: str
     arguments: str = ""
+    is_signed: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,25 @@ class CallPiece:
 
 @dataclass(frozen=True)
 class Citations:
+    """`searches` is how often was searched for them: it is charged."""
+
     annotations: list[Json]
+    searches: int = 1
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What the model says where it refuses, in a field of its own."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class CallSigned:
+    """Gemini's signature, where it comes in a chunk of its own after the call."""
+
+    position: int
+    id: str
 
 
 @dataclass(frozen=True)
@@ -99,8 +122,12 @@ class Cut:
 
 @dataclass(frozen=True)
 class Finish:
+    """`sequence` is the stop sequence that was hit, which only the Messages wire tells."""
+
     reason: str
     native: str
+    sequence: str | None = None
+    usage: UsagePlace = "after"
 
 
 Event = (
@@ -111,6 +138,8 @@ Event = (
     | CallStart
     | CallPiece
     | Citations
+    | Refused
+    | CallSigned
     | Comment
     | Pause
     | Verbatim
@@ -131,11 +160,12 @@ class Performance:
     """Plays one attempt. Positions and ids of tool calls go on counting over the emissions of the answer."""
 
     model: Model
-    earlier_calls: int
+    conversation: Conversation
     interleaving: bool
     calls: int = 0
     reasoned: bool = False
     ended: bool = False
+    stopped: str | None = None
     acts: dict[str, Callable[[Json], Iterator[Event]]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -147,6 +177,8 @@ class Performance:
             "tool_call": self.tool_call,
             "tool_calls": self.tool_calls,
             "annotations": lambda emission: iter([Citations(emission["annotations"])]),
+            "search": self.search,
+            "refusal": lambda emission: iter([Refused(emission["refusal"])]),
             "comment": lambda emission: iter([Comment(emission["comment"])]),
             "sleep_ms": lambda emission: iter([Pause(milliseconds(emission["sleep_ms"]))]),
             "silence_ms": self.silence,
@@ -165,16 +197,43 @@ class Performance:
             if act is None:
                 raise ValueError(f"no emission is named as in {sorted(emission)}")
             yield from act(emission)
-        if not self.ended:
+            if self.stopped is not None:
+                break
+        if self.stopped is not None:
+            yield self.stop_hit(self.stopped)
+        elif not self.ended:
             yield from self.finish({"finish": "tool_calls" if self.calls else "stop"})
 
     def text(self, emission: Json) -> Iterator[Event]:
-        pieces = pieces_of(emission["text"], int(emission.get("pieces", 1)))
+        pieces = pieces_of(self.until_stop(emission["text"]), int(emission.get("pieces", 1)))
         return paced([Text(piece) for piece in pieces], emission)
 
     def text_pieces(self, emission: Json) -> Iterator[Event]:
-        count = int(emission["text_pieces"])
-        return paced([Text(emission.get("piece", "token "))] * count, emission)
+        count, piece = int(emission["text_pieces"]), emission.get("piece", "token ")
+        if self.conversation.stops:
+            return self.text({**emission, "text": piece * count, "pieces": count})
+        return paced([Text(piece)] * count, emission)
+
+    def until_stop(self, text: str) -> str:
+        """wire.md 2.1, stop: the text ends where the first stop sequence would begin."""
+        hits = [(text.index(stop), stop) for stop in self.conversation.stops if stop and stop in text]
+        if not hits:
+            return text
+        place, self.stopped = min(hits)
+        return text[:place]
+
+    def stop_hit(self, sequence: str) -> Finish:
+        """Claude alone says that it was a stop sequence."""
+        is_claude = self.model.family == "anthropic"
+        native = "stop_sequence" if is_claude else NATIVE_FINISH.get(self.model.family, {}).get("stop", "stop")
+        return Finish("stop", native, sequence if is_claude else None)
+
+    def search(self, emission: Json) -> Iterator[Event]:
+        """As often as the script wants and the request allows, with the pages that the request allows."""
+        allowed, family = self.conversation.search or Search(), self.model.family
+        times = allowed.times(int(emission["search"]), family)
+        if times:
+            yield Citations([citation(page) for page in allowed.results(family)], times)
 
     def reasoning(self, emission: Json) -> Iterator[Event]:
         self.reasoned = True
@@ -204,17 +263,19 @@ class Performance:
         arguments = call["arguments"]
         text = arguments if isinstance(arguments, str) else encode(arguments).decode()
         call_id = call.get("id") or self.new_id(call["name"], position)
+        signed_after = call.get("signature") == "after"
+        ending = [CallSigned(position, call_id)] if signed_after else []
         if call.get("whole"):
-            return [CallStart(position, call_id, call["name"], text)]
+            return [CallStart(position, call_id, call["name"], text, not signed_after), *ending]
         repeated = call_id if call.get("repeat_id") else None
-        pieces = pieces_of(text, int(call.get("fragments", 1)))
-        return [CallStart(position, call_id, call["name"]), *(CallPiece(position, piece, repeated) for piece in pieces)]
+        pieces = [CallPiece(position, piece, repeated) for piece in pieces_of(text, int(call.get("fragments", 1)))]
+        return [CallStart(position, call_id, call["name"], "", not signed_after), *pieces, *ending]
 
     def new_id(self, name: str, position: int) -> str:
         """Gemini signs every call; the others only bind calls to reasoning that went before."""
         family = self.model.family
         signed = family == "google" or self.reasoned
-        return new_call_id(family, name, self.earlier_calls + position, signed)
+        return new_call_id(family, name, self.conversation.calls + position, signed)
 
     def silence(self, emission: Json) -> Iterator[Event]:
         total, step = milliseconds(emission["silence_ms"]), milliseconds(emission.get("every_ms", MILLISECONDS))
@@ -235,7 +296,8 @@ class Performance:
         self.ended = True
         reason: str = emission["finish"]
         natives = NATIVE_FINISH.get(self.model.family, {})
-        yield Finish(reason, emission.get("native") or natives.get(reason, reason))
+        native = emission.get("native") or natives.get(reason, reason)
+        yield Finish(reason, native, usage=emission.get("usage", "after"))
 
 
 def milliseconds(value: JsonValue) -> float:

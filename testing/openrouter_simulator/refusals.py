@@ -7,6 +7,7 @@ from testing.openrouter_simulator.exact_json import Json, encode
 from testing.openrouter_simulator.models import Model
 
 USER_ID = "user_simulator"
+REQUEST_HEADER = "request-id"
 KEYS_PAGE = "https://openrouter.ai/settings/credits"
 
 
@@ -123,4 +124,15 @@ def anthropic_body(refusal: Refusal) -> Json:
         "message": refusal.said_by_provider or refusal.message,
         "error_type": refusal.error_type,
     }
-    return {"type": "error", "error": error, "request_id": f"req_{secrets.token_hex(12)}"}
+    return {"type": "error", "error": error, "request_id": new_request_id()}
+
+
+def plain_anthropic_body(refusal: Refusal) -> Json:
+    """wire.md 1.9: the provider's own words, and none of OpenRouter's."""
+    said = refusal.said_by_provider or refusal.metadata.get("raw") or refusal.message
+    error = {"type": ANTHROPIC_TYPE.get(refusal.error_type, "api_error"), "message": said}
+    return {"type": "error", "error": error, "request_id": new_request_id()}
+
+
+def new_request_id() -> str:
+    return f"req_{secrets.token_hex(12)}"

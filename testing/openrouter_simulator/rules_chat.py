@@ -89,9 +89,16 @@ DETAIL_FIELDS: dict[str, str] = {
     "reasoning.server_tool_call": "tool_name",
 }
 EFFORTS = frozenset({"max", "xhigh", "high", "medium", "low", "minimal", "none"})
+REASONING_FIELDS = frozenset({"effort", "max_tokens", "exclude", "enabled", "summary", "context", "mode"})
 VERBOSITIES = frozenset({"low", "medium", "high", "xhigh", "max"})
 TOOL_CHOICES = frozenset({"none", "auto", "required"})
 SERVICE_TIERS = frozenset({"auto", "default", "fast", "flex", "priority", "scale"})
+# OpenRouterTeam/typescript-sdk, src/models/*servertool*.ts
+SERVER_TOOLS = frozenset(
+    f"openrouter:{name}"
+    for name in ("web_search", "web_fetch", "datetime", "image_generation", "bash", "advisor", "search_models")
+)
+PDF_ENGINES = frozenset({"mistral-ocr", "native", "cloudflare-ai"})
 PLUGIN_IDS = frozenset(
     {
         "web",
@@ -122,6 +129,12 @@ PROVIDER_FIELDS: dict[str, str] = {
 }
 QUANTIZATIONS = frozenset({"int4", "int8", "fp4", "fp6", "fp8", "fp16", "bf16", "fp32", "unknown"})
 SORTS = frozenset({"price", "throughput", "latency", "exacto"})
+PERCENTILES = frozenset({"p50", "p75", "p90", "p99"})
+PROVIDER_NESTED: dict[str, frozenset[str]] = {
+    "max_price": frozenset({"prompt", "completion", "request", "image", "audio"}),
+    "preferred_min_throughput": PERCENTILES,
+    "preferred_max_latency": PERCENTILES,
+}
 RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0, 2),
     "top_p": (0, 1),
@@ -282,8 +295,13 @@ def check_assistant(message: Json, path: str) -> None:
         expect_field(call, "id", "string", here)
         expect_one_of(call.get("type"), {"function"}, f"{here}.type")
         function = expect_field(call, "function", "object", here)
-        expect_field(function, "name", "string", f"{here}.function")
+        name = expect_field(function, "name", "string", f"{here}.function")
         expect_field(function, "arguments", "string", f"{here}.function")
+        if not TOOL_NAME.fullmatch(name):
+            raise bad_request(
+                f"Invalid '{here}.function.name': string does not match pattern. Expected a string that matches the "
+                "pattern '^[a-zA-Z0-9_-]{1,64}$'."
+            )
     expect(message.get("reasoning"), "string|null", f"{path}.reasoning")
     details = message.get("reasoning_details")
     expect(details, "array|null", f"{path}.reasoning_details")
@@ -312,6 +330,7 @@ def check_tools(body: Json) -> None:
         expect(tool, "object", path)
         kind = expect_field(tool, "type", "string", path)
         if kind.startswith("openrouter:"):
+            expect_one_of(kind, SERVER_TOOLS, f"{path}.type")
             continue
         expect_one_of(kind, {"function"}, f"{path}.type")
         function = expect_field(tool, "function", "object", path)
@@ -336,6 +355,11 @@ def check_tool_choice(body: Json) -> None:
         name = expect_field(function, "name", "string", "tool_choice.function")
         if name not in function_names(body):
             raise bad_request(f"Tool choice '{name}' not found in 'tools' parameter.")
+    elif isinstance(choice, dict):
+        kinds = [tool["type"] for tool in body.get("tools") or []]
+        expect_one_of(choice.get("type"), {"function", *SERVER_TOOLS}, "tool_choice.type")
+        if choice["type"] not in kinds:
+            raise bad_request(f"Tool choice '{choice['type']}' not found in 'tools' parameter.")
 
 
 def function_names(body: Json) -> list[str]:
@@ -345,7 +369,10 @@ def function_names(body: Json) -> list[str]:
 def check_reasoning(body: Json) -> None:
     """wire.md 2.1, reasoning."""
     reasoning = body.get("reasoning") or {}
-    if reasoning.get("effort") is not None and reasoning.get("max_tokens") is not None:
+    for name in reasoning:
+        expect_one_of(name, REASONING_FIELDS, "reasoning")
+    effort = body.get("reasoning_effort") if reasoning.get("effort") is None else reasoning["effort"]
+    if effort is not None and reasoning.get("max_tokens") is not None:
         raise bad_request('Only one of "reasoning.effort" and "reasoning.max_tokens" can be specified')
     for path, effort in (
         ("reasoning.effort", reasoning.get("effort")),
@@ -408,9 +435,26 @@ def check_provider(body: Json, model: Model) -> None:
         expect_one_of(provider["data_collection"], {"allow", "deny"}, "provider.data_collection")
     for place, value in enumerate(provider.get("quantizations") or []):
         expect_one_of(value, QUANTIZATIONS, f"provider.quantizations.{place}")
-    if isinstance(provider.get("sort"), str):
-        expect_one_of(provider["sort"], SORTS, "provider.sort")
+    check_sort(provider.get("sort"))
+    for name, known in PROVIDER_NESTED.items():
+        for key, value in provider[name].items() if isinstance(provider.get(name), dict) else ():
+            expect_one_of(key, known, f"provider.{name}")
+            expect(value, "number|string" if name == "max_price" else "number", f"provider.{name}.{key}")
+    for name in ("order", "only", "ignore"):
+        for place, slug in enumerate(provider.get(name) or []):
+            expect(slug, "string", f"provider.{name}.{place}")
     check_routing(body, provider, model)
+
+
+def check_sort(sort: object) -> None:
+    """wire.md 2.1: a name, or {by, partition}."""
+    if isinstance(sort, dict):
+        for name in sort:
+            expect_one_of(name, {"by", "partition"}, "provider.sort")
+        expect_one_of(sort.get("partition") or "model", {"model", "none"}, "provider.sort.partition")
+    by = sort.get("by") if isinstance(sort, dict) else sort
+    if by is not None:
+        expect_one_of(by, SORTS, "provider.sort")
 
 
 def check_routing(body: Json, provider: Json, model: Model) -> None:
@@ -462,6 +506,24 @@ def check_plugins(body: Json) -> None:
     for place, plugin in enumerate(body.get("plugins") or []):
         expect(plugin, "object", f"plugins.{place}")
         expect_one_of(plugin.get("id"), PLUGIN_IDS, f"plugins.{place}.id")
+        if plugin["id"] == "file-parser":
+            check_file_parser(plugin, f"plugins.{place}")
+
+
+def check_file_parser(plugin: Json, path: str) -> None:
+    """wire.md 2.1: file-parser{pdf{engine}}."""
+    for name in sorted(set(plugin) - {"id", "enabled", "max_files", "pdf"}):
+        raise bad_request(f'{path}: Unrecognized key: "{name}"')
+    pdf = plugin.get("pdf", {})
+    expect(pdf, "object", f"{path}.pdf")
+    for name in sorted(set(pdf) - {"engine"}):
+        raise bad_request(f'{path}.pdf: Unrecognized key: "{name}"')
+    if "engine" in pdf:
+        expect_one_of(pdf["engine"], PDF_ENGINES, f"{path}.pdf.engine")
+
+
+def check_service_tier(body: Json) -> None:
+    """wire.md 2.1, service_tier."""
     if body.get("service_tier") is not None:
         expect_one_of(body["service_tier"], SERVICE_TIERS, "service_tier")
 

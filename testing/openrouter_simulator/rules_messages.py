@@ -5,29 +5,20 @@ import binascii
 import re
 from itertools import pairwise
 
-import orjson
-
 from testing.openrouter_simulator.exact_json import Json, JsonValue
-from testing.openrouter_simulator.messages import FOREIGN_REASONING_PREFIX
 from testing.openrouter_simulator.models import Model
 from testing.openrouter_simulator.refusals import bad_request, provider_refusal
 from testing.openrouter_simulator.rules_chat import IMAGE_TYPES, check_cache_control, no_endpoint
 from testing.openrouter_simulator.rules_provider import (
     ANTHROPIC_ID,
     MISSING_RESULT,
-    MISSING_THINKING,
-    MISSING_THOUGHT_SIGNATURE,
     UNMATCHED_RESULT,
     check_prefill,
     too_many_tokens,
 )
 from testing.openrouter_simulator.rules_schema import check_schema_form, check_tool_schema, schemas_in
+from testing.openrouter_simulator.rules_search import check_anthropic_tool, is_anthropic_search
 from testing.openrouter_simulator.shapes import expect, expect_field, expect_length, expect_one_of
-from testing.openrouter_simulator.signatures import (
-    claude_redaction_holds,
-    claude_signature_holds,
-    issued_with_reasoning,
-)
 
 # wire.md 1.2, 1.3, 2.6
 FIELD_KINDS: dict[str, str] = {
@@ -41,6 +32,7 @@ FIELD_KINDS: dict[str, str] = {
     "context_management": "object|null",
     "diagnostics": "object|null",
     "fallbacks": "array|string|null",
+    "stop_server_tools_when": "array|null",
     "inference_geo": "string|null",
     "mcp_servers": "array|null",
     "metadata": "object|null",
@@ -103,7 +95,8 @@ REQUIRED_OF_BLOCK: dict[str, tuple[tuple[str, str], ...]] = {
     "thinking": (("thinking", "string"), ("signature", "string")),
     "redacted_thinking": (("data", "string"),),
 }
-THINKING_TYPES = frozenset({"enabled", "disabled", "adaptive"})
+OPENROUTER_THINKING_TYPES = frozenset({"enabled", "disabled", "adaptive"})
+THINKING_TYPES = OPENROUTER_THINKING_TYPES | {"between_tools"}
 TOOL_CHOICES = frozenset({"auto", "any", "tool", "none"})
 EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
 TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
@@ -126,6 +119,20 @@ def check_fields(body: Json) -> None:
         raise bad_request("max_tokens: Input should be greater than or equal to 0")
     if not body["messages"]:
         raise bad_request("messages: at least one message is required")
+
+
+def check_fallbacks(body: Json) -> None:
+    """wire.md 2.6: fallbacks (<=3 of {model})."""
+    fallbacks = body.get("fallbacks") or []
+    expect(fallbacks, "array", "fallbacks")
+    if len(fallbacks) > MOST_FALLBACKS:
+        raise bad_request(f"fallbacks: Too big: expected array to have <={MOST_FALLBACKS} items")
+    if fallbacks and body.get("models"):
+        raise bad_request("fallbacks: cannot be combined with models")
+    for place, fallback in enumerate(fallbacks):
+        expect_field(fallback, "model", "string", f"fallbacks.{place}")
+        for name in sorted(set(fallback) - {"model"}):
+            raise bad_request(f'fallbacks.{place}: Unrecognized key: "{name}"')
 
 
 def check_identity(body: Json, header_session: str | None) -> None:
@@ -234,6 +241,8 @@ def check_tools(body: Json, model: Model) -> None:
         if "cache_control" in tool:
             check_cache_control(tool["cache_control"], f"{path}.cache_control")
         expect(tool.get("type"), "string|null", f"{path}.type")
+        if is_anthropic_search(tool):
+            check_anthropic_tool(tool, path)
         if tool.get("type") not in (None, "custom"):
             continue
         if "name" not in tool:
@@ -265,16 +274,27 @@ def check_tool_choice(body: Json, model: Model, names: list[str]) -> None:
         raise provider_refusal(model, f"Tool '{choice.get('name')}' not found in provided tools")
 
 
+def check_openrouter_thinking(body: Json, _model: Model) -> None:
+    """wire.md 2.6: enabled, disabled or adaptive (no between_tools)."""
+    check_thinking_type(body, OPENROUTER_THINKING_TYPES)
+
+
+def check_thinking_type(body: Json, allowed: frozenset[str]) -> None:
+    """wire.md 1.2."""
+    kind = (body.get("thinking") or {}).get("type")
+    if body.get("thinking") and (not isinstance(kind, str) or kind not in allowed):
+        tags = ", ".join(f"'{tag}'" for tag in sorted(allowed))
+        sentence = f"thinking: Input tag '{kind}' found using 'type' does not match any of the expected tags: {tags}"
+        raise bad_request(sentence)
+
+
 def check_thinking(body: Json, model: Model) -> None:
-    """wire.md 1.2 and 2.6: enabled, disabled or adaptive; the budget lies between 1024 and max_tokens."""
+    """wire.md 1.2: the budget lies between 1024 and max_tokens."""
     thinking = body.get("thinking")
     if not thinking:
         return
-    kind = thinking.get("type")
-    if not isinstance(kind, str) or kind not in THINKING_TYPES:
-        tags = ", ".join(f"'{tag}'" for tag in sorted(THINKING_TYPES))
-        sentence = f"thinking: Input tag '{kind}' found using 'type' does not match any of the expected tags: {tags}"
-        raise bad_request(sentence)
+    check_thinking_type(body, THINKING_TYPES)
+    kind = thinking["type"]
     if kind == "enabled":
         check_budget(body, model, thinking)
     if kind == "adaptive" and model.family == "anthropic" and not model.adaptive:
@@ -333,8 +353,6 @@ def check_output_config(body: Json, model: Model) -> None:
     if budget and expect_field(budget, "total", "integer", "output_config.task_budget") < LEAST_TASK_BUDGET:
         sentence = f"output_config.task_budget.total: Input should be greater than or equal to {LEAST_TASK_BUDGET}"
         raise provider_refusal(model, sentence)
-    if isinstance(body.get("fallbacks"), list) and len(body["fallbacks"]) > MOST_FALLBACKS:
-        raise bad_request(f"fallbacks: Too big: expected array to have <={MOST_FALLBACKS} items")
 
 
 def check_answer_schema(schema: Json, model: Model) -> None:
@@ -398,7 +416,8 @@ def check_results_first(blocks: list[Json], model: Model, place: int) -> None:
 def call_ids(blocks: list[Json], model: Model, place: int) -> list[str]:
     ids = [block["id"] for block in blocks if block["type"] == "tool_use"]
     for position, block in enumerate(blocks):
-        if block["type"] == "tool_use" and not ANTHROPIC_ID.fullmatch(block["id"]):
+        is_odd = model.family == "anthropic" and block["type"] == "tool_use"
+        if is_odd and not ANTHROPIC_ID.fullmatch(block["id"]):
             sentence = (
                 f"messages.{place}.content.{position}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'"
             )
@@ -406,59 +425,3 @@ def call_ids(blocks: list[Json], model: Model, place: int) -> list[str]:
     if len(set(ids)) < len(ids):
         raise provider_refusal(model, f"messages.{place}: `tool_use` ids must be unique")
     return ids
-
-
-def check_thinking_blocks(body: Json, model: Model) -> None:
-    """wire.md 2.3: Invalid `signature` in `thinking` block."""
-    for place, message in enumerate(body["messages"]):
-        for position, block in enumerate(blocks_of(message)):
-            path = f"messages.{place}.content.{position}"
-            if block["type"] == "thinking" and not thinking_holds(block, model):
-                raise provider_refusal(model, f"{path}: Invalid `signature` in `thinking` block")
-            if block["type"] == "redacted_thinking" and not redaction_holds(block["data"]):
-                raise provider_refusal(model, f"{path}: Invalid `data` in `redacted_thinking` block")
-        check_lost_signature(message, model)
-    check_lost_thinking(body, model)
-
-
-def thinking_holds(block: Json, model: Model) -> bool:
-    """Only Claude signs its thinking; OpenRouter takes the others' thinking without a signature."""
-    return model.family != "anthropic" or claude_signature_holds(block["thinking"], block["signature"])
-
-
-def redaction_holds(data: str) -> bool:
-    return claude_redaction_holds(data) or carried_details(data) is not None
-
-
-def carried_details(data: str) -> list[Json] | None:
-    """wire.md 2.3: reasoning of other families inside redacted_thinking."""
-    if not data.startswith(FOREIGN_REASONING_PREFIX):
-        return None
-    try:
-        details = orjson.loads(base64.b64decode(data.removeprefix(FOREIGN_REASONING_PREFIX), validate=True))
-    except (binascii.Error, orjson.JSONDecodeError):
-        return None
-    return details if isinstance(details, list) else None
-
-
-def check_lost_signature(message: Json, model: Model) -> None:
-    """wire.md 2.3, Gemini behind /messages."""
-    if model.family != "google":
-        return
-    blocks = blocks_of(message)
-    carried = [carried_details(block["data"]) or [] for block in blocks if block["type"] == "redacted_thinking"]
-    kept = {detail.get("id") for details in carried for detail in details}
-    for block in blocks:
-        if block["type"] == "tool_use" and issued_with_reasoning(block["id"], "google") and block["id"] not in kept:
-            raise provider_refusal(model, MISSING_THOUGHT_SIGNATURE)
-
-
-def check_lost_thinking(body: Json, model: Model) -> None:
-    """wire.md 2.1: Known provider behaviour: with budgeted thinking the last calls stand behind their thinking."""
-    if model.family != "anthropic" or (body.get("thinking") or {}).get("type") != "enabled":
-        return
-    places = [place for place, message in enumerate(body["messages"]) if message["role"] == "assistant"]
-    blocks = blocks_of(body["messages"][places[-1]]) if places else []
-    issued = any(block["type"] == "tool_use" and issued_with_reasoning(block["id"], "anthropic") for block in blocks)
-    if issued and blocks[0]["type"] not in ("thinking", "redacted_thinking"):
-        raise provider_refusal(model, MISSING_THINKING.format(place=places[-1]))

@@ -12,14 +12,6 @@ from testing.openrouter_simulator.models import Model
 from testing.openrouter_simulator.refusals import Refusal, bad_request, provider_refusal
 from testing.openrouter_simulator.rules_chat import EFFORTS, function_names, no_endpoint
 from testing.openrouter_simulator.rules_schema import check_strict_schema, check_tool_schema
-from testing.openrouter_simulator.signatures import (
-    GEMINI_HEAD,
-    OPENAI_HEAD,
-    claude_redaction_holds,
-    claude_signature_holds,
-    encrypted_holds,
-    issued_with_reasoning,
-)
 
 ANTHROPIC_ID = re.compile(r"[a-zA-Z0-9_-]+")
 MISTRAL_ID = re.compile(r"[a-zA-Z0-9]{9}")
@@ -34,25 +26,6 @@ MOST_BUDGET = 128_000
 # wire.md 2.2: effort to budget
 BUDGET_RATIO = {"max": 0.95, "xhigh": 0.95, "high": 0.8, "medium": 0.5, "low": 0.2, "minimal": 0.1}
 
-FORMATS: dict[str, frozenset[str]] = {
-    "anthropic": frozenset({"anthropic-claude-v1"}),
-    "openai": frozenset({"openai-responses-v1", "azure-openai-responses-v1"}),
-    "google": frozenset({"google-gemini-v1"}),
-    "x-ai": frozenset({"xai-responses-v1"}),
-}
-OTHER_FORMATS = frozenset({"unknown"})
-
-# wire.md 2.3
-MISSING_THOUGHT_SIGNATURE = (
-    "Gemini models require OpenRouter reasoning details to be preserved in each request. Please refer to our docs: "
-    "https://openrouter.ai/docs/guides/best-practices/reasoning-tokens#preserving-reasoning. "
-    "Upstream error: Function call is missing a thought_signature in functionCall parts."
-)
-MISSING_THINKING = (
-    "messages.{place}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`. When "
-    "`thinking` is enabled, a final `assistant` message must start with a thinking block (preceeding the lastmost "
-    "set of `tool_use` and `tool_result` blocks)."
-)
 OPENAI_MISSING = (
     "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. "
     "The following tool_call_ids did not have response messages: {ids}"
@@ -397,76 +370,14 @@ def check_budget(body: Json, model: Model, reasoning: Json, effort: str | None) 
         raise provider_refusal(model, "`max_tokens` must be greater than `thinking.budget_tokens`.")
 
 
-def check_reasoning_details(body: Json, model: Model) -> None:
-    """wire.md 2.3: sent back unmodified, to the family that issued them."""
-    allowed = FORMATS.get(model.family, OTHER_FORMATS)
-    for place, message in enumerate(body["messages"]):
-        details = message.get("reasoning_details") or []
-        for position, detail in enumerate(details):
-            issued = detail.get("format") or "unknown"
-            if issued not in allowed:
-                raise provider_refusal(
-                    model,
-                    f"messages.{place}.reasoning_details.{position}: format '{issued}' was not issued by "
-                    f"{model.provider} and cannot be sent to it",
-                )
-            sentence = altered(detail, model, place)
-            if sentence is not None:
-                raise provider_refusal(model, sentence)
-        check_lost_details(message, details, model)
-
-
-def altered(detail: Json, model: Model, place: int) -> str | None:
-    """The provider's sentence about reasoning that is not as it was issued."""
-    kind = detail["type"]
-    match model.family:
-        case "anthropic":
-            return altered_thinking(detail, f"messages.{place}.content.0")
-        case "openai" | "x-ai" if kind == "reasoning.encrypted":
-            shape = "openai" if model.family == "openai" else "xai"
-            if not encrypted_holds(detail["data"], OPENAI_HEAD, shape, detail.get("id") or ""):
-                return f"The encrypted content for item {detail.get('id')} could not be verified."
-        case "google" if kind == "reasoning.encrypted":
-            if not encrypted_holds(detail["data"], GEMINI_HEAD, "gemini", detail.get("id") or ""):
-                return "Corrupted thought signature."
-    return None
-
-
-def altered_thinking(detail: Json, path: str) -> str | None:
-    """wire.md 2.3: Invalid `signature` in `thinking` block."""
-    if detail["type"] == "reasoning.encrypted":
-        return (
-            None if claude_redaction_holds(detail["data"]) else f"{path}: Invalid `data` in `redacted_thinking` block"
+def check_lifetimes(conversation: Conversation, model: Model) -> None:
+    """wire.md 1.2, cache_control; known provider behaviour: what lives longer stands before what lives shorter."""
+    if model.family == "anthropic" and "1h" in conversation.ttls[conversation.ttls.count("1h") :]:
+        raise provider_refusal(
+            model,
+            "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block. Note that blocks are "
+            "processed in the following order: `tools`, `system`, `messages`.",
         )
-    if not detail.get("signature"):
-        return f"{path}.thinking.signature: Field required"
-    if not claude_signature_holds(detail.get("text") or "", detail["signature"]):
-        return f"{path}: Invalid `signature` in `thinking` block"
-    return None
-
-
-def check_lost_details(message: Json, details: list[Json], model: Model) -> None:
-    """wire.md 2.3: Gemini misses the signature of each call it had signed."""
-    if model.family != "google":
-        return
-    kept = {detail.get("id") for detail in details if detail["type"] == "reasoning.encrypted"}
-    for call in message.get("tool_calls") or []:
-        if issued_with_reasoning(call["id"], "google") and call["id"] not in kept:
-            raise provider_refusal(model, MISSING_THOUGHT_SIGNATURE)
-
-
-def check_lost_thinking(body: Json, model: Model) -> None:
-    """wire.md 2.3 and known provider behaviour: with thinking on, Claude wants its thinking before its last calls."""
-    reasoning = body.get("reasoning") or {}
-    if model.family != "anthropic" or model.adaptive or not thinks(reasoning, reasoning.get("effort")):
-        return
-    calling = [place for place, message in enumerate(body["messages"]) if message["role"] == "assistant"]
-    if not calling:
-        return
-    last = body["messages"][calling[-1]]
-    issued = any(issued_with_reasoning(call["id"], "anthropic") for call in last.get("tool_calls") or [])
-    if issued and not last.get("reasoning_details"):
-        raise provider_refusal(model, MISSING_THINKING.format(place=calling[-1]))
 
 
 def check_room(model: Model, conversation: Conversation, max_tokens: int | None) -> None:

@@ -1,6 +1,9 @@
 """What each family refuses in the JSON schema of a tool: wire.md 4."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NoReturn
 
 from testing.openrouter_simulator.exact_json import Json, JsonValue
 from testing.openrouter_simulator.models import Model
@@ -10,44 +13,72 @@ from testing.openrouter_simulator.shapes import expect
 COMBINATORS = ("oneOf", "allOf", "anyOf")
 OPENAI_ROOT_REFUSED = (*COMBINATORS, "enum", "not")
 
-# wire.md 4, Gemini: keywords its schema type has no field for
-GEMINI_UNKNOWN = frozenset(
+# wire.md 4, OpenAI strict; the words are known provider behaviour
+STRICT_WORDS = frozenset(
     {
-        "$schema",
-        "$id",
-        "$ref",
         "$defs",
-        "definitions",
-        "$comment",
+        "$ref",
+        "$schema",
         "additionalProperties",
-        "propertyNames",
-        "patternProperties",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
+        "anyOf",
         "const",
-        "uniqueItems",
-        "deprecated",
-        "if",
-        "then",
-        "else",
-        "not",
-        "oneOf",
-        "allOf",
-        "enumDescriptions",
-        "dependentRequired",
-        "dependentSchemas",
-        "unevaluatedProperties",
-        "contentEncoding",
-        "contentMediaType",
-        "readOnly",
-        "writeOnly",
-        "examples",
-        "contains",
+        "definitions",
+        "description",
+        "enum",
+        "exclusiveMaximum",
+        "exclusiveMinimum",
+        "format",
+        "items",
+        "maxItems",
+        "maximum",
+        "minItems",
+        "minimum",
+        "multipleOf",
+        "pattern",
+        "properties",
+        "required",
+        "title",
+        "type",
     }
 )
-GEMINI_OLDER_UNKNOWN = GEMINI_UNKNOWN | {"default"}
+STRICT_FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
+
+# wire.md 4, Gemini: its schema type has these fields and no others (v1beta Schema)
+GEMINI_WORDS = frozenset(
+    {
+        "anyOf",
+        "default",
+        "description",
+        "enum",
+        "example",
+        "format",
+        "items",
+        "maximum",
+        "maxItems",
+        "maxLength",
+        "maxProperties",
+        "minimum",
+        "minItems",
+        "minLength",
+        "minProperties",
+        "nullable",
+        "pattern",
+        "properties",
+        "propertyOrdering",
+        "required",
+        "title",
+        "type",
+    }
+)
+GEMINI_OLDER_WORDS = GEMINI_WORDS - {"default"}
 GEMINI_OLDER = "google/gemini-2"
-GEMINI_STRING_FORMATS = frozenset({"enum", "date-time"})
+GEMINI_FORMATS: dict[str, frozenset[str]] = {
+    "string": frozenset({"enum", "date-time"}),
+    "integer": frozenset({"int32", "int64"}),
+    "number": frozenset({"float", "double"}),
+}
+
+ANTHROPIC_KEY = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 
 SCHEMA_MAPS = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
 SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -114,7 +145,7 @@ def check_tool_schema(model: Model, name: str, schema: Json, place: int, strict:
 
 
 def check_anthropic_schema(model: Model, schema: Json, place: int) -> None:
-    """wire.md 4, Anthropic."""
+    """wire.md 4, Anthropic; the pattern of keys is known provider behaviour."""
     path = f"tools.{place}.custom.input_schema"
     if any(word in schema for word in COMBINATORS):
         sentence = f"{path}: input_schema does not support oneOf, allOf, or anyOf at the top level"
@@ -123,6 +154,10 @@ def check_anthropic_schema(model: Model, schema: Json, place: int) -> None:
         raise provider_refusal(model, f"{path}.type: Field required")
     if schema["type"] != "object":
         raise provider_refusal(model, f"{path}.type: Input should be 'object'")
+    for name in schema.get("properties") or {}:
+        if not ANTHROPIC_KEY.fullmatch(name):
+            sentence = f"{path}.properties: Property keys should match pattern '^[a-zA-Z0-9_.-]{{1,64}}$'"
+            raise provider_refusal(model, sentence)
 
 
 def check_openai_schema(model: Model, name: str, schema: Json, strict: bool) -> None:
@@ -144,33 +179,42 @@ def check_openai_schema(model: Model, name: str, schema: Json, strict: bool) -> 
 
 
 def check_strict_schema(model: Model, start: str, schema: Json) -> None:
-    """wire.md 4, OpenAI strict: every property required, nothing additional, no allOf/not/if."""
+    """wire.md 4, OpenAI strict: every property required, nothing additional, and only the words that it permits."""
     for path, inner in schemas_in(schema, "root"):
-        for word in ("allOf", "not", "if", "oneOf"):
-            if word in inner:
-                raise provider_refusal(model, f"{start}: In context=('{path}',), '{word}' is not permitted.")
-        if "object" not in types_of(inner):
-            continue
-        if inner.get("additionalProperties") is not False:
-            sentence = (
-                f"{start}: In context=('{path}',), 'additionalProperties' is required to be supplied and to be false."
-            )
-            raise provider_refusal(model, sentence)
-        missing = set(inner.get("properties") or {}) - set(inner.get("required") or [])
-        if missing:
-            raise provider_refusal(
-                model,
-                f"{start}: In context=('{path}',), 'required' is required to be supplied and to be an array "
-                f"including every key in properties. Missing '{min(missing)}'.",
-            )
+        refuse = partial(refuse_strict, model, f"{start}: In context=('{path}',)")
+        for word in inner:
+            if word not in STRICT_WORDS:
+                refuse(f"'{word}' is not permitted.")
+        if "$ref" in inner and len(inner) > 1:
+            refuse(f"$ref cannot have keywords {sorted(set(inner) - {'$ref'})}.")
+        if inner.get("format") is not None and inner["format"] not in STRICT_FORMATS:
+            refuse(f"'{inner['format']}' is not a valid format.")
+        if "object" in types_of(inner):
+            check_strict_object(refuse, inner)
+
+
+def refuse_strict(model: Model, start: str, words: str) -> NoReturn:
+    raise provider_refusal(model, f"{start}, {words}")
+
+
+def check_strict_object(refuse: Callable[[str], NoReturn], schema: Json) -> None:
+    """wire.md 4, OpenAI strict."""
+    if schema.get("additionalProperties") is not False:
+        refuse("'additionalProperties' is required to be supplied and to be false.")
+    missing = set(schema.get("properties") or {}) - set(schema.get("required") or [])
+    if missing:
+        refuse(
+            "'required' is required to be supplied and to be an array including every key in properties. "
+            f"Missing '{min(missing)}'."
+        )
 
 
 def check_gemini_schema(model: Model, schema: Json, place: int) -> None:
     """wire.md 4, Gemini."""
-    refused = GEMINI_OLDER_UNKNOWN if model.id.startswith(GEMINI_OLDER) else GEMINI_UNKNOWN
+    known = GEMINI_OLDER_WORDS if model.id.startswith(GEMINI_OLDER) else GEMINI_WORDS
     for path, inner in schemas_in(schema, f"tools[0].function_declarations[{place}].parameters"):
         for word in inner:
-            if word in refused or word.startswith("x-"):
+            if word not in known:
                 sentence = f"Invalid JSON payload received. Unknown name \"{word}\" at '{path}': Cannot find field."
                 raise provider_refusal(model, sentence)
         check_gemini_types(model, inner, path)
@@ -208,8 +252,11 @@ def check_gemini_values(model: Model, schema: Json, path: str) -> None:
             raise provider_refusal(model, f"Invalid value at '{path}.enum[{place}]' (TYPE_STRING), {value}")
     if "enum" in schema and schema.get("type") != "string":
         raise provider_refusal(model, f"* GenerateContentRequest.{path}.enum: only allowed for STRING type")
-    if schema.get("type") == "string" and schema.get("format") not in (None, *GEMINI_STRING_FORMATS):
-        sentence = f"* GenerateContentRequest.{path}.format: only 'enum' and 'date-time' are supported for STRING type"
+    formats = GEMINI_FORMATS.get(str(schema.get("type")), frozenset())
+    if schema.get("format") is not None and schema["format"] not in formats:
+        options = " and ".join(f"'{each}'" for each in sorted(formats, reverse=True)) or "none"
+        kind = str(schema.get("type")).upper()
+        sentence = f"* GenerateContentRequest.{path}.format: only {options} are supported for {kind} type"
         raise provider_refusal(model, sentence)
     for place, name in enumerate(schema.get("required") or []):
         if name not in (schema.get("properties") or {}):

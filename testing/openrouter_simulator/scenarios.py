@@ -1,35 +1,36 @@
 """The built-in scripts, as data, in the same form in which a test registers its own.
 
 A script is `{"name", "turns": [turn, ...]}`, a turn `{"attempts": [attempt, ...]}`, an attempt either an
-error answer `{"status", "body"?, "headers"?, "error_type"?, "message"?}` or a list of emissions. Strings may hold
+error answer `{"status", "body"?, "headers"?, "error_type"?, "message"?, "delay_ms"?, "drop"?}` or a list of emissions.
+An error answer with `then` is only for models whose id contains its `model`, only so many `times` (of each model, where
+one is named), and `then` is played otherwise. Strings may hold
 `{{arg1}}`, `{{arg1|default}}`, `{{args}}`, `{{tool_result}}`, `{{images}}`, `{{files}}`, `{{last_user}}`.
 """
 
 from testing.openrouter_simulator.exact_json import Json, JsonValue
+from testing.openrouter_simulator.web_search import PAGES, citation
 
 Emission = Json
 Attempt = Json | list[Emission]
 
 ANSWER_PIECES = 6
-SEARCH_CITATION: Json = {
-    "type": "url_citation",
-    "url_citation": {
-        "url": "https://example.com/simulated",
-        "title": "A simulated page",
-        "content": "What the simulated page says.",
-        "start_index": 0,
-        "end_index": 20,
-    },
-}
-
 DEFAULT_ANSWER: list[Emission] = [
     {"text": "You said: {{last_user}}. This is the simulator's answer.", "pieces": ANSWER_PIECES}
 ]
 SEARCH_ANSWER: list[Emission] = [
     {"text": "The web says that the simulated page is the best source for: {{last_user}}", "pieces": ANSWER_PIECES},
-    {"annotations": [SEARCH_CITATION]},
+    {"search": 1},
 ]
 TEXT_TURN: list[Emission] = [{"text": "Hello from the simulator.", "pieces": 3}]
+
+
+CITED_TEXT = "One page says that the sky is blue. Another says that grass is green, and a third agrees."
+CITED = ("the sky is blue", "grass is green", "a third agrees")
+CITATIONS = [
+    citation(page, CITED_TEXT.index(phrase), CITED_TEXT.index(phrase) + len(phrase))
+    for page, phrase in zip(PAGES, CITED, strict=True)
+]
+FIRST_SENTENCE = CITED_TEXT.index(" Another")
 
 
 def turn(*attempts: Attempt) -> Json:
@@ -53,7 +54,13 @@ TWO_COMMANDS: list[Json] = [
     {"name": "Bash", "arguments": {"command": "echo first", "description": "Say first"}, "fragments": 4},
     {"name": "Bash", "arguments": {"command": "echo second", "description": "Say second"}, "fragments": 4},
 ]
+THREE_TOOLS: list[Json] = [
+    *TWO_COMMANDS,
+    {"name": "Read", "arguments": {"file_path": "/tmp/missing"}, "fragments": 4},
+]
 PROVIDER_GONE: Json = {"error": {"code": "server_error", "message": "Provider disconnected"}}
+CONTEXT_EXCEEDED = "model_context_window_exceeded"
+LONG_PIECE = "A sentence of an answer that is very long indeed. " * 20
 CUT_TEXT = "This answer will not be finished because the line goes"
 
 # Chunks that trip readers: empty tool_calls beside text, nulls, no choices, a key nobody knows.
@@ -259,5 +266,66 @@ SCRIPTS: tuple[Json, ...] = (
             }
         ),
     ),
+    # fallbacks and retries
+    script("fail_model", turn({"model": "{{arg1}}", "status": "{{arg2|503}}", "then": TEXT_TURN})),
+    script(
+        "fail_model_times",
+        turn({"model": "{{arg1}}", "status": "{{arg2|503}}", "times": "{{arg3|1}}", "then": TEXT_TURN}),
+    ),
+    script("fail_times", turn({"times": "{{arg1|1}}", "status": "{{arg2|503}}", "then": TEXT_TURN})),
+    script("drop_model", turn({"model": "{{arg1}}", "drop": True, "then": TEXT_TURN})),
+    script("slow_error", turn({"delay_ms": "{{arg1|5}}000", "status": "{{arg2|502}}"})),
+    script("slow_error_once", turn({"delay_ms": "{{arg1|5}}000", "status": "{{arg2|502}}"}, TEXT_TURN)),
+    script("late_error", turn([{"sleep_ms": "{{arg1|5}}000"}, PROVIDER_GONE])),
+    script("late_error_once", turn([{"sleep_ms": "{{arg1|5}}000"}, PROVIDER_GONE], TEXT_TURN)),
+    script("silence_error_once", turn([{"silence_ms": "{{arg1|5}}000", "every_ms": 500}, PROVIDER_GONE], TEXT_TURN)),
+    script("cut_early_once", turn([{"sleep_ms": "{{arg1|0}}000"}, {"cut": "close"}], TEXT_TURN)),
+    script("mid_stream_error_early_once", turn([PROVIDER_GONE], TEXT_TURN)),
+    script("empty_once", turn([{"finish": "stop"}], TEXT_TURN)),
+    # endings
+    script("stop_here", turn([{"text": "Before the stop. {{args|STOP}} After the stop.", "pieces": 9}])),
+    script("refusal_text", turn([{"refusal": "I will not do that."}, {"finish": "content_filter"}])),
+    script(
+        "context_window_exceeded",
+        turn([{"text": "There is no more room", "pieces": 3}, {"finish": "length", "native": CONTEXT_EXCEEDED}]),
+    ),
+    script("pause_turn", turn([{"text": "A pause.", "pieces": 2}, {"finish": "stop", "native": "pause_turn"}])),
+    script(
+        "malformed_function_call_charged",
+        turn([{"reasoning": "Which tool?", "pieces": 2}, {"finish": "error", "native": "MALFORMED_FUNCTION_CALL"}]),
+    ),
+    script("usage_before", turn([*TEXT_TURN, {"finish": "stop", "usage": "before"}])),
+    script("usage_with", turn([*TEXT_TURN, {"finish": "stop", "usage": "with"}])),
+    script("usage_none", turn([*TEXT_TURN, {"finish": "stop", "usage": "none"}])),
+    # searches, calls, lengths
+    script("searches", turn([{"search": "{{arg1|2}}"}, *SEARCH_ANSWER[:1]])),
+    script(
+        "citations",
+        turn(
+            [
+                {"text": CITED_TEXT[:FIRST_SENTENCE], "pieces": 3},
+                {"annotations": CITATIONS[:1]},
+                {"text": CITED_TEXT[FIRST_SENTENCE:], "pieces": 4},
+                {"annotations": CITATIONS[1:]},
+            ]
+        ),
+    ),
+    script(
+        "three_tools",
+        turn([{"tool_calls": THREE_TOOLS, "interleaved": True}]),
+        say("All three are done; the last told: {{tool_result}}"),
+    ),
+    script(
+        "signature_after",
+        turn(
+            [
+                {"reasoning": "Two commands will tell.", "pieces": 2},
+                {"tool_calls": [{**each, "signature": "after"} for each in TWO_COMMANDS]},
+            ]
+        ),
+        say("Both commands are done; the last printed: {{tool_result}}"),
+    ),
+    script("think", turn([{"reasoning": "{{args|I think.}}", "pieces": 3}, *TEXT_TURN])),
+    script("long", turn([{"text_pieces": "{{arg1|200}}", "piece": LONG_PIECE}])),
     script("unicode", turn([{"text": "naïve 🙂 \u2028 line\u0085 next [DONE] data: x", "pieces": 7}])),
 )

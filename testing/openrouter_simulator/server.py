@@ -9,33 +9,40 @@ from dataclasses import dataclass, field
 import orjson
 from aiohttp import web
 
-from testing.openrouter_simulator import models
+from testing.openrouter_simulator import models, rules_anthropic
 from testing.openrouter_simulator.account import Account
 from testing.openrouter_simulator.chat import ChatWire
 from testing.openrouter_simulator.control import Exchange, Log, without_secrets
 from testing.openrouter_simulator.conversation import Conversation, chat_conversation, messages_conversation
 from testing.openrouter_simulator.exact_json import Json, JsonValue, encode
 from testing.openrouter_simulator.generation import Generation, close_socket
+from testing.openrouter_simulator.issued import Issued
 from testing.openrouter_simulator.managed_keys import ManagedKeys
 from testing.openrouter_simulator.messages import MessagesWire
 from testing.openrouter_simulator.metering import PromptCache, prompt_usage
 from testing.openrouter_simulator.models import Model
 from testing.openrouter_simulator.performance import MILLISECONDS, Performance
 from testing.openrouter_simulator.refusals import (
+    REQUEST_HEADER,
     Refusal,
     anthropic_body,
     bad_request,
     canned,
     openrouter_body,
+    plain_anthropic_body,
 )
 from testing.openrouter_simulator.rules import (
     CHAT_FIELDS,
     MESSAGES_FIELDS,
     check_chat,
+    check_chat_reasoning,
     check_chat_size,
     check_messages,
+    check_messages_reasoning,
     check_messages_size,
+    check_plain_messages,
     ignored_keys,
+    unsupported_keys,
 )
 from testing.openrouter_simulator.stage import BadScript, Cue, Stage, UnknownScenario
 
@@ -43,9 +50,11 @@ API = "/api/v1"
 MEBIBYTE = 1024 * 1024
 LARGEST_BODY = 32 * MEBIBYTE
 KEY_PREFIX = "sk-or-"
+PLAIN_KEY_PREFIX = "sk-"
 POOR_KEY_PREFIX = "sk-or-poor"
 BYOK_KEY_PREFIX = "sk-or-byok"
 SESSION_HEADER = "x-session-id"
+TIERS_USED = {"priority": "priority", "fast": "priority", "flex": "flex"}
 JSON_TYPE = "application/json"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -81,6 +90,7 @@ class Simulator:
     stage: Stage = field(default_factory=Stage)
     cache: PromptCache = field(default_factory=PromptCache)
     log: Log = field(default_factory=Log)
+    issued: Issued = field(default_factory=Issued)
 
     def __post_init__(self) -> None:
         self.managed_keys = ManagedKeys(self.account, self.authenticate)
@@ -97,7 +107,9 @@ class Simulator:
             except Refusal as refusal:
                 exchange.refusal = refusal.said_by_provider or refusal.message
                 exchange.status = refusal.status
-                response = json_answer(error_body(refusal), refusal.status, refusal.headers)
+                document = error_body(refusal)
+                request_id = {REQUEST_HEADER: document["request_id"]} if "request_id" in document else {}
+                response = json_answer(document, refusal.status, refusal.headers | request_id)
             except (asyncio.CancelledError, ConnectionError):
                 exchange.close("client_gone")
                 raise
@@ -138,21 +150,46 @@ class Simulator:
         body = await self.read_body(request, exchange)
         exchange.ignored = ignored_keys(body, CHAT_FIELDS)
         model = check_chat(body, request.headers.get(SESSION_HEADER))
-        self.check_credit(key)
+        exchange.unsupported = unsupported_keys(body, model)
         conversation = chat_conversation(body)
+        exchange.reasoning = check_chat_reasoning(body, model, self.issued, conversation.prefixes)
+        self.check_credit(key)
         check_chat_size(body, model, conversation)
-        wire = ChatWire(new_generation_id(), model, int(time.time()))
+        wire = ChatWire(new_generation_id(), model, int(time.time()), tier_of(body, model))
         return await self.generate(Order(request, exchange, body, key, model, conversation, wire))
+
+    async def plain_messages(self, request: web.Request, exchange: Exchange) -> web.StreamResponse:
+        """A provider that speaks Messages itself, without OpenRouter."""
+        key = self.plain_key(request)
+        rules_anthropic.check_headers(request.headers)
+        body = await self.read_body(request, exchange)
+        model = check_plain_messages(body, request.headers)
+        conversation = messages_conversation(body)
+        exchange.reasoning = check_messages_reasoning(body, model, self.issued, conversation.prefixes)
+        check_messages_size(model, conversation)
+        wire = MessagesWire(f"msg_{secrets.token_hex(12)}", model, body["model"], "plain")
+        return await self.generate(Order(request, exchange, body, key, model, conversation, wire))
+
+    def plain_key(self, request: web.Request) -> str:
+        """wire.md 1.1: x-api-key or a bearer token."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        key = request.headers.get("x-api-key") or (token if scheme.lower() == "bearer" else "")
+        known = key in self.keys if self.keys else key.startswith(PLAIN_KEY_PREFIX)
+        if not known:
+            raise canned(401, message="invalid x-api-key")
+        return key
 
     async def messages(self, request: web.Request, exchange: Exchange) -> web.StreamResponse:
         key = self.authenticate(request)
         body = await self.read_body(request, exchange)
+        rules_anthropic.check_betas(request.headers)
         exchange.ignored = ignored_keys(body, MESSAGES_FIELDS)
         model = check_messages(body, request.headers.get(SESSION_HEADER))
-        self.check_credit(key)
         conversation = messages_conversation(body)
+        exchange.reasoning = check_messages_reasoning(body, model, self.issued, conversation.prefixes)
+        self.check_credit(key)
         check_messages_size(model, conversation)
-        wire = MessagesWire(new_generation_id(), model)
+        wire = MessagesWire(new_generation_id(), model, model.id)
         return await self.generate(Order(request, exchange, body, key, model, conversation, wire))
 
     def check_credit(self, key: str) -> None:
@@ -160,13 +197,13 @@ class Simulator:
             raise canned(402)
 
     async def generate(self, order: Order) -> web.StreamResponse:
-        cue, exchange = self.cue(order.conversation), order.exchange
+        cue, exchange = self.cue(order), order.exchange
         exchange.marker, exchange.step, exchange.generation_id = cue.marker, cue.step, order.wire.generation_id
         if isinstance(cue.attempt, dict):
             return await self.answer_error(order, cue.attempt)
         generation = self.generation(order)
         interleaving = isinstance(order.wire, ChatWire)
-        events = Performance(order.model, order.conversation.calls, interleaving).play(cue.attempt)
+        events = Performance(order.model, order.conversation, interleaving).play(cue.attempt)
         return await (generation.stream(events) if generation.streamed else generation.whole(events))
 
     def generation(self, order: Order) -> Generation:
@@ -177,6 +214,8 @@ class Simulator:
             exchange=order.exchange,
             account=self.account,
             log=self.log,
+            issued=self.issued,
+            prefix=order.conversation.prefixes[-1],
             wire=order.wire,
             model=order.model,
             key=order.key,
@@ -186,9 +225,9 @@ class Simulator:
             streamed=bool(order.body.get("stream")),
         )
 
-    def cue(self, conversation: Conversation) -> Cue:
+    def cue(self, order: Order) -> Cue:
         try:
-            return self.stage.cue(conversation)
+            return self.stage.cue(order.conversation, order.model.id)
         except UnknownScenario as unknown:
             raise bad_request(f"simulator: {unknown}") from None
 
@@ -239,7 +278,7 @@ class Simulator:
 
     async def reset(self, _request: web.Request) -> web.StreamResponse:
         self.log.exchanges.clear()
-        self.stage.played.clear()
+        self.stage.forget()
         self.cache.prompts.clear()
         return web.Response(status=204)
 
@@ -257,6 +296,12 @@ class Simulator:
         return json_answer(self.log.state())
 
 
+def tier_of(body: Json, model: Model) -> str | None:
+    """wire.md 2.1, service_tier: the answer tells which one was used; only OpenAI has tiers here."""
+    asked = body.get("service_tier") or "default"
+    return TIERS_USED.get(asked, "default") if model.family == "openai" else None
+
+
 def new_generation_id() -> str:
     return f"gen-{int(time.time())}-{secrets.token_hex(10)}"
 
@@ -265,6 +310,7 @@ def application(simulator: Simulator) -> web.Application:
     app = web.Application(client_max_size=LARGEST_BODY)
     app.router.add_post(f"{API}/chat/completions", simulator.recorded(simulator.chat_completions))
     app.router.add_post(f"{API}/messages", simulator.recorded(simulator.messages, anthropic_body))
+    app.router.add_post("/v1/messages", simulator.recorded(simulator.plain_messages, plain_anthropic_body))
     app.router.add_get(f"{API}/models", simulator.recorded(simulator.list_models))
     app.router.add_get(f"{API}/key", simulator.recorded(simulator.show_key))
     app.router.add_get(f"{API}/generation", simulator.recorded(simulator.show_generation))

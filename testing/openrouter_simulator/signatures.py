@@ -23,16 +23,8 @@ def digest(*parts: str) -> bytes:
     return hmac.new(SECRET, "\x00".join(parts).encode(), hashlib.sha256).digest()
 
 
-def claude_signature(thinking: str) -> str:
-    return CLAUDE_HEAD + base64.b64encode(digest("claude", thinking)).decode()
-
-
-def claude_signature_holds(thinking: str, signature: str) -> bool:
-    return hmac.compare_digest(claude_signature(thinking).encode(), signature.encode())
-
-
 def encrypted(head: str, family: str, bound_to: str) -> str:
-    """Opaque data that proves it was issued for `bound_to` (an rs_ id or a tool call id)."""
+    """Opaque data that proves it was issued for `bound_to`: an rs_ id, a tool call id, a text."""
     nonce = secrets.token_hex(NONCE_LENGTH)
     seal = digest(family, bound_to, nonce).hex()
     return head + base64.b64encode(f"{nonce}:{seal}".encode()).decode()
@@ -45,6 +37,8 @@ def encrypted_holds(data: str, head: str, family: str, bound_to: str) -> bool:
         nonce, _, seal = base64.b64decode(data[len(head) :], validate=True).decode().partition(":")
     except ValueError:
         return False
+    if data != head + base64.b64encode(f"{nonce}:{seal}".encode()).decode():
+        return False  # other text of the same bytes: altered all the same
     return hmac.compare_digest(digest(family, bound_to, nonce).hex().encode(), seal.encode())
 
 
@@ -72,9 +66,26 @@ def new_call_id(family: str, name: str, position: int, with_reasoning: bool) -> 
     return ID_PREFIX.get(family, "call_") + suffix
 
 
+def claude_signature(thinking: str) -> str:
+    """Bound to the exact text, and never the same twice."""
+    return encrypted(CLAUDE_HEAD, "claude", thinking)
+
+
+def claude_signature_holds(thinking: str, signature: str) -> bool:
+    return encrypted_holds(signature, CLAUDE_HEAD, "claude", thinking)
+
+
 def claude_redaction() -> str:
     return encrypted(CLAUDE_HEAD, "claude-redacted", "")
 
 
 def claude_redaction_holds(data: str) -> bool:
     return encrypted_holds(data, CLAUDE_HEAD, "claude-redacted", "")
+
+
+def gemini_redaction() -> str:
+    return encrypted(GEMINI_HEAD, "gemini", "")
+
+
+def unknown_redaction() -> str:
+    return secrets.token_hex(SEAL_LENGTH)

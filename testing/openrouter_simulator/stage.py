@@ -1,6 +1,7 @@
 """Which script a conversation plays, and which attempt of which turn is next."""
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -53,19 +54,24 @@ class BadScript(ValueError):
 class Stage:
     scripts: dict[str, Json] = field(default_factory=lambda: {script["name"]: script for script in SCRIPTS})
     played: Counter[tuple[str, int]] = field(default_factory=Counter)
+    failed: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+    def forget(self) -> None:
+        self.played.clear()
+        self.failed.clear()
 
     def register(self, script: Json) -> None:
         check_script(script)
         self.scripts[script["name"]] = script
 
-    def cue(self, conversation: Conversation) -> Cue:
+    def cue(self, conversation: Conversation, model_id: str) -> Cue:
         if conversation.answer_schema is not None:
             return Cue([{"text": encode(sample(conversation.answer_schema)).decode(), "pieces": 3}])
         for marker, step in self.known(list(markers(conversation))):
             script = self.scripts[marker.name]
             if step < len(script["turns"]):
-                return self.take(script, marker, step, conversation)
-        unscripted = SEARCH_ANSWER if conversation.searches_web else DEFAULT_ANSWER
+                return self.take(script, marker, step, conversation, model_id)
+        unscripted = SEARCH_ANSWER if conversation.search else DEFAULT_ANSWER
         return Cue(fill(unscripted, placeholders(conversation, "")))
 
     def known(self, found: list[tuple[Marker, int]]) -> list[tuple[Marker, int]]:
@@ -75,12 +81,25 @@ class Stage:
             raise UnknownScenario(f"no scenario is named {found[0][0].name!r}")
         return known
 
-    def take(self, script: Json, marker: Marker, step: int, conversation: Conversation) -> Cue:
+    def take(self, script: Json, marker: Marker, step: int, conversation: Conversation, model_id: str) -> Cue:
         attempts = script["turns"][step]["attempts"]
         place = (marker.label, step)
         attempt = attempts[min(self.played[place], len(attempts) - 1)]
         self.played[place] += 1
-        return Cue(fill(attempt, placeholders(conversation, marker.arguments)), marker.label, step)
+        filled = fill(attempt, placeholders(conversation, marker.arguments))
+        return Cue(self.chosen(filled, marker, step, model_id), marker.label, step)
+
+    def chosen(self, attempt: Attempt, marker: Marker, step: int, model_id: str) -> Attempt:
+        """An error that names a model or a number of times is for that model, so many times; then comes `then`."""
+        if not isinstance(attempt, dict) or "then" not in attempt:
+            return attempt
+        place = (f"{marker.label} at {model_id}" if "model" in attempt else marker.label, step)
+        is_meant = attempt.get("model", "") in model_id
+        if not is_meant or self.failed[place] >= int(attempt.get("times", sys.maxsize)):
+            then: Attempt = attempt["then"]
+            return then
+        self.failed[place] += 1
+        return attempt
 
 
 def markers(conversation: Conversation) -> Iterator[tuple[Marker, int]]:

@@ -6,7 +6,16 @@ from typing import Any
 import orjson
 import pytest
 
-from testing.openrouter_simulator import rules, rules_chat, rules_messages, rules_provider, rules_schema
+from testing.openrouter_simulator import (
+    rules,
+    rules_anthropic,
+    rules_chat,
+    rules_messages,
+    rules_provider,
+    rules_reasoning,
+    rules_schema,
+    rules_search,
+)
 from testing.openrouter_simulator.exact_json import Json
 from testing.openrouter_simulator.signatures import claude_signature, new_call_id
 from testing.tests.conftest import Client
@@ -23,6 +32,7 @@ LLAMA = "meta-llama/llama-3.3-70b-instruct"
 PIXEL = "data:image/png;base64," + base64.b64encode(b"not really a picture").decode()
 USER: Json = {"role": "user", "content": "hi"}
 IMAGE: Json = {"type": "image_url", "image_url": {"url": PIXEL}}
+LASTING: Json = {"type": "text", "text": "cached", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
 BREAKPOINT: Json = {"type": "text", "text": "cached", "cache_control": {"type": "ephemeral"}}
 
 
@@ -42,6 +52,11 @@ def result(call_id: str, content: Any = "done") -> Json:
 def tool(name: str = "Bash", parameters: Json | None = None, **more: Any) -> Json:
     schema = {"type": "object", "properties": {}} if parameters is None else parameters
     return {"type": "function", "function": {"name": name, "parameters": schema, **more}}
+
+
+def strict_tool(schema: Json) -> Json:
+    closed = {"type": "object", "properties": {"a": schema}, "required": ["a"], "additionalProperties": False}
+    return tool(parameters=closed, strict=True)
 
 
 def with_property(schema: Json) -> list[Json]:
@@ -146,6 +161,12 @@ CHAT_REFUSALS: dict[str, tuple[Json, int, str]] = {
         400,
         "Thinking may not be enabled when tool_choice forces tool use",
     ),
+    "short effort and budget": (
+        chat(THINKER, reasoning_effort="low", reasoning={"max_tokens": 2000}),
+        400,
+        'Only one of "reasoning.effort" and "reasoning.max_tokens" can be specified',
+    ),
+    "unknown word of reasoning": (chat(THINKER, reasoning={"budget": 1}), 400, "reasoning: Invalid option"),
     "unknown verbosity": (chat(THINKER, verbosity="loud"), 400, "verbosity: Invalid option"),
     "max_tokens above limit, OpenAI": (chat(max_tokens=64000), 400, "supports at most 16384 completion tokens"),
     "max_tokens above limit, Claude": (chat(CLAUDE, max_tokens=64001), 400, "max_tokens: 64001 > 64000"),
@@ -174,6 +195,16 @@ CHAT_REFUSALS: dict[str, tuple[Json, int, str]] = {
     "no tool use": (chat("perplexity/sonar", tools=[tool()]), 404, "No endpoints found that support tool use"),
     "no image input": (chat(LLAMA, [{"role": "user", "content": [IMAGE]}]), 404, "support image input"),
     "provider unknown key": (chat(provider={"fastest": True}), 400, "provider: Unrecognized key"),
+    "provider of wrong type": (chat(provider={"only": "groq"}), 400, "provider.only: Invalid input: expected array"),
+    "provider number": (chat(provider={"order": [1]}), 400, "provider.order.0: Invalid input: expected string"),
+    "sort by size": (chat(provider={"sort": {"by": "size"}}), 400, "provider.sort: Invalid option"),
+    "sort unknown key": (chat(provider={"sort": {"on": "price"}}), 400, "provider.sort: Invalid option"),
+    "price of videos": (chat(provider={"max_price": {"video": 1}}), 400, "provider.max_price: Invalid option"),
+    "latency of most": (
+        chat(provider={"preferred_max_latency": {"p95": 1}}),
+        400,
+        "provider.preferred_max_latency: Invalid option",
+    ),
     "provider elsewhere": (chat(provider={"only": ["groq"]}), 404, "No allowed providers are available"),
     "parameters required": (
         chat(THINKER, temperature=1, provider={"require_parameters": True}),
@@ -182,6 +213,17 @@ CHAT_REFUSALS: dict[str, tuple[Json, int, str]] = {
     ),
     "data collection": (chat(provider={"data_collection": "no"}), 400, "provider.data_collection: Invalid option"),
     "unknown plugin": (chat(plugins=[{"id": "magic"}]), 400, "plugins.0.id: Invalid option"),
+    "unknown PDF engine": (
+        chat(plugins=[{"id": "file-parser", "pdf": {"engine": "pdf-text"}}]),
+        400,
+        "plugins.0.pdf.engine: Invalid option",
+    ),
+    "unknown server tool": (chat(tools=[{"type": "openrouter:magic"}]), 400, "tools.0.type: Invalid option"),
+    "choice of a server tool that is not there": (
+        chat(tools=[tool()], tool_choice={"type": "openrouter:web_search"}),
+        400,
+        "Tool choice 'openrouter:web_search' not found",
+    ),
     "unknown service tier": (chat(service_tier="gold"), 400, "service_tier: Invalid option"),
     "json_schema without name": (
         chat(response_format={"type": "json_schema", "json_schema": {"schema": {}}}),
@@ -197,6 +239,48 @@ CHAT_REFUSALS: dict[str, tuple[Json, int, str]] = {
         ),
         400,
         "'additionalProperties' is required to be supplied",
+    ),
+    **{
+        f"strict schema with {word}": (
+            chat(tools=[strict_tool({"type": "string", word: value})]),
+            400,
+            f"'{word}' is not permitted",
+        )
+        for word, value in {"default": "a", "minLength": 1, "allOf": [], "not": {}, "patternProperties": {}}.items()
+    },
+    "strict schema with uri": (
+        chat(tools=[strict_tool({"type": "string", "format": "uri"})]),
+        400,
+        "'uri' is not a valid format",
+    ),
+    "strict schema, described reference": (
+        chat(tools=[strict_tool({"$ref": "#/$defs/x", "description": "y"})]),
+        400,
+        "$ref cannot have keywords ['description']",
+    ),
+    "long-lived breakpoint after a short-lived one": (
+        chat(CLAUDE, [{"role": "user", "content": [BREAKPOINT, LASTING]}]),
+        400,
+        "must not come after a ttl='5m' cache_control block",
+    ),
+    "name of an earlier call": (
+        chat(
+            messages=[
+                USER,
+                {
+                    "role": "assistant",
+                    "tool_calls": [{"id": "c", "type": "function", "function": {"name": "a.b", "arguments": "{}"}}],
+                },
+                result("c"),
+            ]
+        ),
+        400,
+        "messages.1.tool_calls.0.function.name': string does not match pattern",
+    ),
+    "four breakpoints and one for all": (
+        chat(CLAUDE, [{"role": "user", "content": [BREAKPOINT] * 4}], cache_control={"type": "ephemeral"}),
+        400,
+        "A maximum of 4 blocks with cache_control",
     ),
     # the order of calls and results
     "result without call": (chat(messages=[USER, result("call_1")]), 400, "must be a response to a preceeding message"),
@@ -304,6 +388,20 @@ CHAT_REFUSALS: dict[str, tuple[Json, int, str]] = {
         "cache_control.ttl: Invalid option",
     ),
     # schemas
+    **{
+        f"{word}, Gemini": (chat(GEMINI, tools=with_property({"type": "integer", word: 1})), 400, f'"{word}"')
+        for word in ("multipleOf", "exclusiveMinimum", "x-order", "minContains", "readOnly", "const")
+    },
+    "int128, Gemini": (
+        chat(GEMINI, tools=with_property({"type": "integer", "format": "int128"})),
+        400,
+        "only 'int64' and 'int32' are supported for INTEGER type",
+    ),
+    "odd key, Claude": (
+        chat(CLAUDE, tools=[tool(parameters={"type": "object", "properties": {"a b": {"type": "string"}}})]),
+        400,
+        "Property keys should match pattern",
+    ),
     "$schema, Gemini": (
         chat(GEMINI, tools=[tool(parameters={"type": "object", "properties": {}, "$schema": "x"})]),
         400,
@@ -573,8 +671,34 @@ async def test_unknown_keys_are_ignored_and_recorded(client: Client) -> None:
     assert request["ignored"] == ["betas", "thinking"]
 
 
+@pytest.mark.asyncio
+async def test_what_a_model_cannot_do_is_left_out_and_recorded(client: Client) -> None:
+    body = chat(LLAMA, reasoning={"effort": "low"}, temperature=1, max_tokens=100)
+    async with client.post("/chat/completions", body) as response:
+        assert response.status == 200
+    (request,) = (await client.control("requests"))["requests"]
+    assert request["unsupported"] == ["reasoning"]
+
+
+@pytest.mark.asyncio
+async def test_longer_lived_breakpoints_may_come_first(client: Client) -> None:
+    messages = [{"role": "user", "content": [LASTING, BREAKPOINT]}]
+    tools = [{**tool(), "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
+    async with client.post("/chat/completions", chat(CLAUDE, messages, tools=tools)) as response:
+        assert response.status == 200, await response.text()
+
+
 def test_every_rule_cites_its_place_in_the_wires_description() -> None:
-    modules = (rules, rules_chat, rules_messages, rules_provider, rules_schema)
+    modules = (
+        rules,
+        rules_anthropic,
+        rules_chat,
+        rules_messages,
+        rules_provider,
+        rules_reasoning,
+        rules_schema,
+        rules_search,
+    )
     checks = {name: check for module in modules for name, check in vars(module).items() if name.startswith("check_")}
     assert len(checks) > 40
     assert [name for name, check in checks.items() if "wire.md" not in (check.__doc__ or "")] == []

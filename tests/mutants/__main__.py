@@ -76,7 +76,7 @@ def _is_noticed(tree: Path, bug: Bug) -> bool:
 def _passes(tree: Path, tests: list[str]) -> bool:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     try:
-        done = subprocess.run(  # noqa: S603  # our own interpreter
+        done = subprocess.run(  # our own interpreter
             command, cwd=tree, capture_output=True, timeout=SECONDS_FOR_A_TEST * len(tests), check=False
         )
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""Owns the bugs: for each pitfall of docs/fidelity.md, a small change that brings it back, and the test that sees it."""
+"""Owns the bugs: a small change that brings each pitfall of docs/fidelity.md back, and the test that sees it."""
 
 from typing import NamedTuple
 

@@ -24,20 +24,7 @@ COMPLETED = Outcome(State.COMPLETED, 200)
 
 
 def caller() -> Caller:
-    alice = cast.alice()
-    return Caller(
-        key_id=1,
-        key_name="laptop",
-        user_id=alice.user.pk,
-        email=alice.user.email,
-        team_id=alice.team.pk,
-        team=alice.team.name,
-        team_slug=alice.team.slug,
-        team_is_active=True,
-        expires_at=None,
-        digest="",
-        openrouter_key=None,
-    )
+    return cast.alice().caller()
 
 
 def entry(name: str, who: Caller, **fields: Any) -> Entry:

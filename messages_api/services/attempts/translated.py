@@ -9,8 +9,8 @@ import msgspec
 from messages_api.services.attempts.base import Asked
 from messages_api.services.routing import Target
 from messages_api.services.sse import encode
-from messages_api.services.token_count import last_words
 from messages_api.services.translation import stop_sequences
+from messages_api.services.translation.last_words import last_words
 from messages_api.services.translation.request import translate_request
 from messages_api.services.translation.response import message_of
 from messages_api.services.translation.stream import StreamTranslator

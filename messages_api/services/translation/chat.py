@@ -19,9 +19,10 @@ class AnswerError(Exception):
 
 
 class ContentPart(Struct, gc=False):
-    """A part of a message whose content is a list; Mistral's models send their thoughts like that."""
+    """A part of a message whose content is a list; Mistral's models send their thoughts in one of their own."""
 
     text: str | None = None
+    thinking: "str | list[ContentPart] | None" = None
 
 
 class FunctionPiece(Struct, gc=False):
@@ -37,10 +38,12 @@ class ToolCallPiece(Struct, gc=False):
     function: FunctionPiece | None = None
 
 
-class UrlCitation(Struct, gc=False):
-    url: str
+class UrlCitation(Struct, frozen=True, gc=False):
+    url: str | None = None
     title: str | None = None
     content: str | None = None
+    start_index: float | None = None
+    end_index: float | None = None
 
 
 class Annotation(Struct, gc=False):
@@ -64,6 +67,7 @@ class Choice(Struct, gc=False):
     message: Delta | None = None
     finish_reason: str | None = None
     native_finish_reason: str | None = None
+    annotations: list[Annotation] | None = None
     error: Raw = NO_ERROR
 
 
@@ -101,6 +105,7 @@ class ChatChunk(Struct, gc=False):
     """One event of a stream, or a whole answer."""
 
     provider: str | None = None
+    service_tier: str | None = None
     choices: list[Choice] | None = None
     usage: ChatUsage | None = None
     error: Raw = NO_ERROR
@@ -116,6 +121,22 @@ def text_of_content(content: str | list[ContentPart] | None) -> str:
     if isinstance(content, list):
         return "".join(part.text or "" for part in content)
     return content or ""
+
+
+def thoughts_of_content(content: str | list[ContentPart] | None) -> str:
+    """What a message whose content is a list of parts has thought in them."""
+    if isinstance(content, list):
+        return "".join(text_of_content(part.thinking) for part in content)
+    return ""
+
+
+def text_alone(choice: Choice) -> str | None:
+    """The text of a choice that says a piece of text and nothing else, as most of a stream does."""
+    said = choice.delta
+    if said is None or choice.finish_reason or choice.annotations or choice.message is not None:
+        return None
+    is_more = said.reasoning or said.reasoning_content or said.reasoning_details or said.tool_calls
+    return said.content if isinstance(said.content, str) and not (is_more or said.refusal or said.annotations) else None
 
 
 decode_chunk = Decoder(ChatChunk).decode

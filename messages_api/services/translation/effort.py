@@ -1,6 +1,7 @@
 """Owns how much a model is asked to think: `thinking` and `output_config.effort` become OpenRouter's `reasoning`.
 
-OpenRouter takes an effort or a budget, never both (wire.md 2.1). A model that cannot reason gets neither.
+OpenRouter takes an effort or a budget, never both (wire.md 2.1). A model that cannot reason gets neither, and an alias
+may cap what is asked for.
 """
 
 from typing import Any
@@ -13,23 +14,40 @@ from messages_api.services.translation.tables import EFFORT_LADDER
 LEAST_BUDGET = 1024
 #: The effort that a budget amounts to, for models that take no budget: (budget up to, effort).
 BUDGET_EFFORT = ((4_096, "low"), (16_384, "medium"))
+#: What Anthropic's models do where nothing is said.
+USUAL_EFFORT = "high"
 
 
 def reasoning_parameter(
-    thinking: schemas.Thinking | None, effort: str | None, max_tokens: int, facts: ModelFacts
+    thinking: schemas.Thinking | None, effort: str | None, max_tokens: int, facts: ModelFacts, max_effort: str = ""
 ) -> dict[str, Any] | None:
-    """OpenRouter's `reasoning`; None leaves it to the model."""
+    """OpenRouter's `reasoning`, within `max_effort` and within `max_tokens`, the limit of the whole answer; None leaves
+    it to the model."""
     if not facts.supports("reasoning"):
         return None
+    if facts.reasoning_takes_budget and max_tokens <= LEAST_BUDGET and _thinks(thinking, effort):
+        return _least(facts)  # no budget fits into such an answer
     match thinking:
         case schemas.ThinkingDisabled():
             return _least(facts)
         case schemas.ThinkingEnabled(budget_tokens=budget):
-            return _budget(budget, effort, max_tokens, facts)
+            return _budget(budget, effort, max_tokens, facts, max_effort)
+        case schemas.ThinkingAdaptive() | schemas.ThinkingBetweenTools() if not effort and not max_effort:
+            return {"enabled": True}
         case schemas.ThinkingAdaptive() | schemas.ThinkingBetweenTools():
-            return {"effort": _nearest(effort, facts)} if effort else {"enabled": True}
+            return {"effort": _nearest(_capped(effort or USUAL_EFFORT, max_effort), facts)}
         case None:
-            return {"effort": _nearest(effort, facts)} if effort else None
+            return {"effort": _nearest(_capped(effort, max_effort), facts)} if effort else None
+
+
+def check_budget(thinking: schemas.Thinking | None, max_tokens: int) -> None:
+    """Raises InvalidRequest for a budget that Anthropic refuses, whatever the model makes of it."""
+    if isinstance(thinking, schemas.ThinkingEnabled) and not LEAST_BUDGET <= thinking.budget_tokens < max_tokens:
+        raise InvalidRequest(f"thinking.budget_tokens: must be at least {LEAST_BUDGET} and less than max_tokens")
+
+
+def _thinks(thinking: schemas.Thinking | None, effort: str | None) -> bool:
+    return effort is not None if thinking is None else not isinstance(thinking, schemas.ThinkingDisabled)
 
 
 def _least(facts: ModelFacts) -> dict[str, Any]:
@@ -39,14 +57,16 @@ def _least(facts: ModelFacts) -> dict[str, Any]:
     return {"effort": next((step for step in EFFORT_LADDER[1:] if step in facts.efforts), "low")}
 
 
-def _budget(budget: int, effort: str | None, max_tokens: int, facts: ModelFacts) -> dict[str, Any]:
-    if budget < LEAST_BUDGET or budget >= max_tokens:
-        raise InvalidRequest(f"thinking.budget_tokens: must be at least {LEAST_BUDGET} and less than max_tokens")
+def _budget(budget: int, effort: str | None, max_tokens: int, facts: ModelFacts, max_effort: str) -> dict[str, Any]:
     if effort is None and facts.reasoning_takes_budget:
-        limit = max_tokens if facts.max_output is None else min(max_tokens, facts.max_output)
-        return {"max_tokens": max(LEAST_BUDGET, min(budget, limit - 1))}
-    asked = effort or next((step for most, step in BUDGET_EFFORT if budget <= most), "high")
-    return {"effort": _nearest(asked, facts)}
+        capped = min([budget, *(most for most, step in BUDGET_EFFORT if step == max_effort)])
+        return {"max_tokens": max(LEAST_BUDGET, min(capped, max_tokens - 1))}
+    asked = effort or next((step for most, step in BUDGET_EFFORT if budget <= most), USUAL_EFFORT)
+    return {"effort": _nearest(_capped(asked, max_effort), facts)}
+
+
+def _capped(effort: str, max_effort: str) -> str:
+    return min(effort, max_effort or effort, key=EFFORT_LADDER.index)
 
 
 def _nearest(effort: str, facts: ModelFacts) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 StopReason = Literal[
     "end_turn",
@@ -13,6 +13,7 @@ StopReason = Literal[
     "refusal",
     "model_context_window_exceeded",
 ]
+ServiceTier = Literal["standard", "priority", "batch"]
 
 
 class Tagged(Struct, tag_field="type", gc=False):
@@ -24,23 +25,40 @@ class Tagged(Struct, tag_field="type", gc=False):
 
 class ServerToolUsage(Struct, gc=False):
     web_search_requests: int = 0
+    web_fetch_requests: int = 0
+
+
+class OutputTokensDetails(Struct, gc=False):
+    """`thinking_tokens` are part of `output_tokens`."""
+
+    thinking_tokens: int
 
 
 class Usage(Struct, omit_defaults=True, gc=False):
-    """`input_tokens` excludes the cache; the sum of the three is the prompt."""
+    """`input_tokens` excludes the cache; the sum of the three is the prompt. What is not known is left out."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
+    output_tokens_details: OutputTokensDetails | None = None
     server_tool_use: ServerToolUsage | None = None
+    service_tier: ServiceTier | None = None
 
 
 # --- content blocks, as they start and as they are when folded -------------------------------------------------------
 
 
+class WebSearchCitation(Tagged, tag="web_search_result_location"):
+    cited_text: str
+    url: str
+    title: str | None = None
+    encrypted_index: str = ""  # Anthropic's own way to find the place again
+
+
 class Text(Tagged, tag="text"):
     text: str = ""
+    citations: list[WebSearchCitation] | UnsetType = UNSET
 
 
 class Thinking(Tagged, tag="thinking"):
@@ -97,7 +115,27 @@ class InputJsonDelta(Tagged, tag="input_json_delta"):
     partial_json: str
 
 
-BlockDelta = TextDelta | ThinkingDelta | SignatureDelta | InputJsonDelta
+class CitationsDelta(Tagged, tag="citations_delta"):
+    citation: WebSearchCitation
+
+
+BlockDelta = TextDelta | CitationsDelta | ThinkingDelta | SignatureDelta | InputJsonDelta
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+
+class RefusalDetails(Tagged, tag="refusal"):
+    """Why an answer was refused; Anthropic's categories are known to nobody else."""
+
+    explanation: str | None = None
+    category: None = None
+
+
+class Stop(Struct, gc=False):
+    stop_reason: StopReason
+    stop_sequence: str | None = None
+    stop_details: RefusalDetails | None = None
+
 
 # --- events ----------------------------------------------------------------------------------------------------------
 
@@ -112,6 +150,7 @@ class Message(Struct, tag_field="type", tag="message", gc=False):
     role: Literal["assistant"] = "assistant"
     stop_reason: StopReason | None = None
     stop_sequence: str | None = None
+    stop_details: RefusalDetails | None = None
 
 
 class MessageStart(Tagged, tag="message_start"):
@@ -130,11 +169,6 @@ class ContentBlockDelta(Tagged, tag="content_block_delta"):
 
 class ContentBlockStop(Tagged, tag="content_block_stop"):
     index: int
-
-
-class Stop(Struct, gc=False):
-    stop_reason: StopReason
-    stop_sequence: str | None = None
 
 
 class MessageDelta(Tagged, tag="message_delta"):

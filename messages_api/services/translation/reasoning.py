@@ -3,7 +3,8 @@
 Providers refuse altered, reordered or missing reasoning, and the server keeps no memory. So what a thinking block
 cannot say travels in its `signature` (a token of ours around the detail without its text), and what has no text
 travels whole in `redacted_thinking.data`. Claude's own text signatures and redacted data go through as they are, so
-a conversation can move between this path and Claude itself. OpenRouter's own Messages endpoint does likewise.
+a conversation can move between this path and Claude itself. OpenRouter's own Messages endpoint does likewise, under
+a prefix of its own; a conversation that was relayed to it earlier brings such blocks along, and they are opened here.
 """
 
 import base64
@@ -13,16 +14,30 @@ from typing import Any
 import orjson
 
 from messages_api.schemas import AssistantBlock, RedactedThinkingBlock, ThinkingBlock
-from messages_api.services.translation.chat import AnswerError, Delta, ReasoningDetail
+from messages_api.services.translation.chat import AnswerError, Delta, ReasoningDetail, thoughts_of_content
 
 SEAL = "bridge.reasoning:"
+OPENROUTER_SEAL = "openrouter.reasoning:"
 CLAUDE_FORMAT = "anthropic-claude-v1"
 CLAUDE_FAMILY = "anthropic"
+#: Whose the details of a format are (wire.md 2.3); a detail of any other is given back to nobody.
+FORMAT_FAMILY = {
+    CLAUDE_FORMAT: CLAUDE_FAMILY,
+    "azure-openai-responses-v1": "openai",
+    "bedrock-openai-responses-v1": "openai",
+    "bedrock-xai-responses-v1": "x-ai",
+    "google-gemini-v1": "google",
+    "meta-responses-v1": "meta-llama",
+    "openai-responses-v1": "openai",
+    "xai-responses-v1": "x-ai",
+}
 
 #: Where the readable text of a detail is, by its type. Types that are not here have none.
 TEXT_FIELD = {"reasoning.text": "text", "reasoning.summary": "summary"}
 #: A model's plain `reasoning` string, for which there is no detail. Only our tokens have this type.
 PLAIN = "reasoning"
+#: Say what a detail is, and nothing of what it holds.
+NAMES = frozenset({"type", "format", "id"})
 #: What belongs to no family goes back to none.
 NOBODY: tuple[str, ReasoningDetail] = ("", {"type": PLAIN})
 
@@ -33,7 +48,7 @@ NOBODY: tuple[str, ReasoningDetail] = ("", {"type": PLAIN})
 def reasoning_of(delta: Delta) -> list[ReasoningDetail]:
     """The reasoning in `delta` as details. A plain string counts where no detail has the text."""
     details = [_checked(detail) for detail in delta.reasoning_details or ()]
-    plain = delta.reasoning or delta.reasoning_content
+    plain = delta.reasoning or delta.reasoning_content or thoughts_of_content(delta.content)
     if plain and not any(text_of(detail) for detail in details):
         return [{"type": PLAIN, "text": plain}, *details]
     return details
@@ -57,6 +72,21 @@ def text_of(detail: ReasoningDetail) -> str:
 def has_text(detail: ReasoningDetail) -> bool:
     """Whether a detail becomes a thinking block; the others become redacted ones."""
     return detail["type"] in TEXT_FIELD or detail["type"] == PLAIN
+
+
+def continues(detail: ReasoningDetail, begun: ReasoningDetail) -> bool:
+    """Whether `detail` goes on with `begun`, of the same type and index: not once that is sealed by its signature."""
+    seal = begun.get("signature")
+    if seal and (text_of(detail) or detail.get("signature") not in {None, "", seal}):
+        return False
+    return all(
+        detail.get(name) is None or begun.get(name) is None or detail[name] == begun[name] for name in ("id", "format")
+    )
+
+
+def size_of(detail: ReasoningDetail) -> int:
+    """How many characters of content a detail has: its text, and whatever else is not its name."""
+    return sum(len(value) for name, value in detail.items() if isinstance(value, str) and name not in NAMES)
 
 
 def signature(detail: ReasoningDetail, family: str) -> str:
@@ -84,11 +114,25 @@ def reasoning_back(blocks: Iterable[AssistantBlock], family: str) -> dict[str, A
         _carried(block, position)
         for position, block in enumerate(b for b in blocks if isinstance(b, ThinkingBlock | RedactedThinkingBlock))
     ]
-    details = [detail for origin, detail in carried if origin == family]
+    details = _once([detail for origin, detail in carried if origin == family])
+    if not details:
+        return {}
     if all(detail["type"] == PLAIN for detail in details):
         text = "".join(text_of(detail) for detail in details)
         return {"reasoning": text} if text else {}
     return {"reasoning_details": [detail for detail in details if detail["type"] != PLAIN]}
+
+
+def _once(details: list[ReasoningDetail]) -> list[ReasoningDetail]:
+    """`details` without copies: OpenRouter's Messages endpoint tells a signed thought twice, the second time sealed."""
+    kept: list[ReasoningDetail] = []
+    seen: set[tuple[str, str | None]] = set()
+    for detail in details:
+        proof = detail.get("signature") or detail.get("data")
+        if proof is None or (proof, detail.get("id")) not in seen:
+            kept.append(detail)
+            seen.add((proof or "", detail.get("id")))
+    return kept
 
 
 def _carried(block: ThinkingBlock | RedactedThinkingBlock, position: int) -> tuple[str, ReasoningDetail]:
@@ -122,11 +166,29 @@ def _token(detail: ReasoningDetail, family: str) -> str:
 
 
 def _opened(token: str) -> tuple[str, ReasoningDetail] | None:
-    """What a token of ours holds; None for what is not one, or is damaged."""
-    if not token.startswith(SEAL):
-        return None
+    """What a token of ours or of OpenRouter's holds; None for what is neither. What is damaged is nobody's."""
     try:
-        held = orjson.loads(base64.b64decode(token.removeprefix(SEAL), validate=True))
-        return str(held["family"]), {**held["detail"], "type": str(held["detail"]["type"])}
-    except (ValueError, KeyError, TypeError):
-        return NOBODY  # damaged on the way
+        if token.startswith(SEAL):
+            held = orjson.loads(base64.b64decode(token.removeprefix(SEAL), validate=True))
+            return str(held["family"]), _sound(held["detail"])
+        if token.startswith(OPENROUTER_SEAL):
+            return _told_by_openrouter(_sound(orjson.loads(base64.b64decode(token.removeprefix(OPENROUTER_SEAL)))))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return NOBODY
+    return None
+
+
+def _sound(detail: Any) -> ReasoningDetail:
+    """`detail`, if it is one. Raises TypeError for what a client may have made up."""
+    texts = [detail.get(name) for name in ("id", "format", "signature", "text", "summary", "data")]
+    if not isinstance(detail["type"], str) or not all(text is None or isinstance(text, str) for text in texts):
+        raise TypeError("not a detail of reasoning")
+    found: ReasoningDetail = detail
+    return found
+
+
+def _told_by_openrouter(detail: ReasoningDetail) -> tuple[str, ReasoningDetail]:
+    """Whose a detail of OpenRouter's is. A signed text without a format is Claude's: nobody else signs texts."""
+    if "format" not in detail and detail["type"] == "reasoning.text" and detail.get("signature"):
+        detail = {**detail, "format": CLAUDE_FORMAT}
+    return FORMAT_FAMILY.get(detail.get("format") or "", ""), detail

@@ -6,7 +6,7 @@ So a streamed and a whole answer cannot differ.
 from collections.abc import Iterable
 
 import orjson
-from msgspec import Raw
+from msgspec import Raw, UnsetType
 from msgspec.structs import replace
 
 from messages_api.services.translation import events as out
@@ -34,13 +34,16 @@ def fold(events: Iterable[out.Event]) -> out.Message:
                 thinking = _of(message).content[index]
                 assert isinstance(thinking, out.Thinking)  # noqa: S101  # the translator's own grammar
                 thinking.signature = seal
+            case out.ContentBlockDelta(index=index, delta=out.CitationsDelta(citation=citation)):
+                _cite(_of(message).content[index], citation)
             case out.ContentBlockDelta(index=index, delta=delta):
                 texts[index].append(_text(delta))
             case out.ContentBlockStop(index=index):
                 _complete(_of(message).content[index], "".join(texts[index]))
             case out.MessageDelta(delta=stop, usage=usage):
                 whole = _of(message)
-                whole.stop_reason, whole.stop_sequence, whole.usage = stop.stop_reason, stop.stop_sequence, usage
+                whole.stop_reason, whole.stop_sequence = stop.stop_reason, stop.stop_sequence
+                whole.stop_details, whole.usage = stop.stop_details, usage
     return _of(message)
 
 
@@ -54,8 +57,13 @@ def _text(delta: out.BlockDelta) -> str:
     match delta:
         case out.TextDelta(text=text) | out.ThinkingDelta(thinking=text) | out.InputJsonDelta(partial_json=text):
             return text
-        case out.SignatureDelta():
+        case out.SignatureDelta() | out.CitationsDelta():
             return ""
+
+
+def _cite(block: out.Block, citation: out.WebSearchCitation) -> None:
+    assert isinstance(block, out.Text)  # noqa: S101  # the translator's own grammar
+    block.citations = [citation] if isinstance(block.citations, UnsetType) else [*block.citations, citation]
 
 
 def _complete(block: out.Block, text: str) -> None:

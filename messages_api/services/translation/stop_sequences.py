@@ -1,6 +1,7 @@
 """Owns stop sequences: which go upstream, and which are watched here because no chat completion takes them.
 
-A chat completion takes four (wire.md 2.1), and some models none. Those that go upstream are cut off there.
+A chat completion takes four (wire.md 2.1), and some models none. Those that go upstream are cut off there; the others
+are looked for in the text of the answer, which ends at the first that is complete.
 """
 
 from collections.abc import Sequence
@@ -17,3 +18,37 @@ def sent(stop_sequences: Sequence[str] | None, facts: ModelFacts) -> list[str]:
 def watched(stop_sequences: Sequence[str] | None, facts: ModelFacts) -> list[str]:
     """Those that are looked for in the answer's text."""
     return list(stop_sequences or ())[len(sent(stop_sequences, facts)) :]
+
+
+class StopWatch:
+    """Looks for stop sequences in text that comes in pieces, and keeps back only what may be the beginning of one."""
+
+    def __init__(self, sequences: Sequence[str]) -> None:
+        self.found: str | None = None
+        self._sequences = [sequence for sequence in sequences if sequence]
+        self._longest = max(map(len, self._sequences), default=0)
+        self._kept = ""
+
+    def let_pass(self, text: str) -> str:
+        """The text that cannot belong to a stop sequence; up to the first one, which is then `found`."""
+        seen = self._kept + text
+        ends = [(at + len(stop), at, stop) for stop in self._sequences if (at := seen.find(stop)) >= 0]
+        if ends:  # the one that is complete first, wherever the text was cut; of two, the longer
+            _, at, self.found = min(ends)
+            self._kept = ""
+            return seen[:at]
+        size = len(seen) - self._beginning(seen)
+        self._kept = seen[size:]
+        return seen[:size]
+
+    def rest(self) -> str:
+        """What was kept back, now that no more text follows it."""
+        kept, self._kept = self._kept, ""
+        return kept
+
+    def _beginning(self, seen: str) -> int:
+        """The length of the longest end of `seen` that begins a stop sequence."""
+        for length in range(min(len(seen), self._longest - 1), 0, -1):
+            if any(stop.startswith(seen[-length:]) for stop in self._sequences):
+                return length
+        return 0

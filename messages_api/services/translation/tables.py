@@ -23,7 +23,25 @@ SYSTEM_ANYWHERE: Final = frozenset({"openai", "anthropic"})
 #: Families that understand `cache_control` on parts of a message (wire.md 2.1, 3.2).
 CACHE_CONTROL: Final = frozenset({"anthropic", "google", "qwen", "deepseek", "minimax", "z-ai"})
 
+#: Families that tell five minutes from an hour; the others keep what they cache for a time of their own.
+CACHE_TTL: Final = frozenset({"anthropic"})
+
+#: The limits on a search that a family's own search honours (OpenRouter's "Web Search" guide, "Domain Filtering"); a
+#: family that is not here has none, and OpenRouter's engine honours all.
+NATIVE_SEARCH_LIMITS: Final[dict[str, frozenset[str]]] = {
+    "anthropic": frozenset({"max_uses", "allowed_domains", "excluded_domains"}),
+    "google": frozenset(),
+    "openai": frozenset({"allowed_domains"}),
+    "perplexity": frozenset(),
+    "x-ai": frozenset({"allowed_domains", "excluded_domains"}),
+}
+
+#: Anthropic's tiers and OpenRouter's (its "Service Tiers" guide, "Fast mode", for `speed`).
+SERVICE_TIERS: Final = {"auto": "auto", "standard_only": "default"}
+FAST_TIER: Final = "priority"
+
 TOOL_NAME_LENGTH: Final = 64
+TOOL_ID_LENGTH: Final[dict[str, int]] = {"openai": 40}
 STOP_SEQUENCES: Final = 4
 USER_LENGTH: Final = 64
 OPENAI_LEAST_OUTPUT: Final = 16

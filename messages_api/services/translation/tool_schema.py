@@ -7,7 +7,6 @@ place that is not a schema: a property may be called `default` or `$ref`.
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from functools import reduce
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -15,6 +14,8 @@ Schema = dict[str, Any]
 
 MOST_LEVELS: Final = 64
 MOST_NODES: Final = 20_000
+#: How many references may stand one inside the other: definitions that refer to each other multiply without end.
+FOLLOWED: Final = (MOST_LEVELS, 3, 1, 0)
 NODE_TEXT: Final = 1_000  # characters; longer text weighs more, or references to it could multiply it for nothing
 NAMED: Final = 8  # how many properties or values a hint names
 
@@ -247,8 +248,12 @@ def _hints(dropped: Schema) -> list[str]:
 class _Inliner:
     """Puts in the place of local references what they point to, under `words` only, and counts what it makes."""
 
-    def __init__(self, root: Schema, words: Iterable[str], follows: Callable[[str], bool]) -> None:
+    def __init__(
+        self, root: Schema, words: Iterable[str], follows: Callable[[str], bool], most_followed: int = MOST_LEVELS
+    ) -> None:
+        """`most_followed` is how many references are followed one inside the other."""
         self._root = root
+        self._most_followed = most_followed
         self._words = frozenset(words)
         self._follows = follows
         self._made = 0
@@ -260,18 +265,25 @@ class _Inliner:
         ref = schema.get("$ref")
         if not isinstance(ref, str) or not self._follows(ref):
             return _with_inner(schema, self._words, lambda inner: self.inlined(inner, level + 1, following))
-        target = None if ref in following else _target(self._root, ref)
+        is_last = ref in following or len(following) > self._most_followed
+        target = None if is_last else _target(self._root, ref)
         if target is None:
             found: Schema = {"type": "object", "description": f"Has the form of {_last_part(ref)}."}
         else:
             found = self.inlined(target, level + 1, following | {ref})
-        return _merged(found, self.inlined(_without(schema, "$ref"), level + 1, following))
+        return _merged([self.inlined(_without(schema, "$ref"), level + 1, following), found])
 
 
 def _without_references(schema: Schema) -> Schema:
-    inlined = _Inliner(schema, GOOGLE_SCHEMA_WORDS, lambda _: True).inlined(schema)
-    _check_size(inlined)
-    return inlined
+    """Each reference replaced by what it means, as far as that stays within the limits; the rest is described."""
+    for most_followed in FOLLOWED:
+        try:
+            inlined = _Inliner(schema, GOOGLE_SCHEMA_WORDS, lambda _: True, most_followed).inlined(schema)
+            _check_size(inlined)
+        except SchemaTooLarge:
+            continue
+        return inlined
+    raise SchemaTooLarge(f"must not be deeper than {MOST_LEVELS} levels")
 
 
 def _target(root: Schema, ref: str) -> Schema | None:
@@ -299,24 +311,33 @@ def _last_part(ref: str) -> str:
 # --- merging ---------------------------------------------------------------------------------------------------------
 
 
-def _merged(base: Schema, over: Schema) -> Schema:
-    """One schema for two that both hold; where only one can be said, `over` is."""
-    merged = {**base, **over}
-    if "properties" in base and "properties" in over:
-        merged["properties"] = _merged_each(_properties(base), _properties(over))
-    if isinstance(base.get("items"), dict) and isinstance(over.get("items"), dict):
-        merged["items"] = _merged(base["items"], over["items"])
-    if required := list(dict.fromkeys([*_required(over), *_required(base)])):
+def _merged(schemas: list[Schema]) -> Schema:
+    """One schema for several that all hold; where only one can be said, it is what the first says."""
+    merged: Schema = {word: value for schema in reversed(schemas) for word, value in schema.items()}
+    if len(given := [schema for schema in schemas if "properties" in schema]) > 1:
+        merged["properties"] = _merged_properties(given)
+    if "items" in merged:
+        merged["items"] = _first_or_merged([schema["items"] for schema in schemas if "items" in schema])
+    if required := list(dict.fromkeys(name for schema in schemas for name in _required(schema))):
         merged["required"] = required
-    words = [text for text in (over.get("description"), base.get("description")) if text and isinstance(text, str)]
+    words = [text for schema in schemas if (text := schema.get("description")) and isinstance(text, str)]
     if words:
         merged["description"] = " ".join(dict.fromkeys(words))
     return merged
 
 
-def _merged_each(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    both = {name for name in base if isinstance(base[name], dict) and isinstance(over.get(name), dict)}
-    return {**base, **over, **{name: _merged(base[name], over[name]) for name in base if name in both}}
+def _merged_properties(schemas: list[Schema]) -> dict[str, Any]:
+    shapes: dict[str, list[Any]] = {}
+    for schema in schemas:
+        for name, shape in _properties(schema).items():
+            shapes.setdefault(name, []).append(shape)
+    return {name: _first_or_merged(found) for name, found in shapes.items()}
+
+
+def _first_or_merged(found: list[Any]) -> Any:
+    if len(found) == 1 or not isinstance(found[0], dict):
+        return found[0]
+    return _merged(_schemas(found))
 
 
 def _flat(schema: Schema, choose: Callable[[list[Schema]], Schema]) -> Schema:
@@ -325,7 +346,8 @@ def _flat(schema: Schema, choose: Callable[[list[Schema]], Schema]) -> Schema:
     for word in ("anyOf", "oneOf"):
         if branches := [_flat(branch, choose) for branch in _schemas(schema.get(word))]:
             parts.append(choose(branches))
-    return reduce(lambda over, base: _merged(base, over), parts, _without(schema, *COMBINATORS))
+    own = _without(schema, *COMBINATORS)
+    return _merged([own, *parts]) if parts else own
 
 
 def _united(branches: list[Schema]) -> Schema:

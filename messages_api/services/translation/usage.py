@@ -1,14 +1,19 @@
 """Owns token accounting between the wires: a chat's `prompt_tokens` includes the cache, `input_tokens` excludes it."""
 
 from decimal import Decimal
+from typing import Final
 
 from messages_api.services.translation.chat import ChatUsage, CompletionDetails, PromptDetails, ServerToolDetails
-from messages_api.services.translation.events import ServerToolUsage, Usage
+from messages_api.services.translation.events import OutputTokensDetails, ServerToolUsage, ServiceTier, Usage
 from usage.pricing import Tokens, picodollars
 
 #: Far beyond any request, and well within the columns of the database.
 DEAREST = Decimal(100_000)
 MOST_TOKENS = 10**12
+CHARACTERS_PER_TOKEN = 4
+
+#: OpenRouter's tiers that Anthropic has, too (wire.md 1.6, 2.1).
+SERVICE_TIER: Final[dict[str, ServiceTier]] = {"default": "standard", "priority": "priority"}
 
 
 def tokens_of(usage: ChatUsage) -> Tokens:
@@ -39,14 +44,29 @@ def charged(usage: ChatUsage) -> int | None:
     return picodollars(parts[0] + parts[1])
 
 
-def anthropic_usage(tokens: Tokens) -> Usage:
+def anthropic_usage(usage: ChatUsage, *, service_tier: str = "", searches: int = 0) -> Usage:
+    """The true numbers, as the client is told them; at least as many searches as it is shown.
+
+    Chat completions do not tell for how long a cache was written, so `cache_creation` stays unknown.
+    """
+    tokens = tokens_of(usage)
+    details = usage.completion_tokens_details
+    has_thoughts = details is not None and details.reasoning_tokens is not None
+    searched = max(tokens.web_searches, searches)
     return Usage(
         input_tokens=tokens.input,
         output_tokens=tokens.output,
         cache_creation_input_tokens=tokens.cache_write,
         cache_read_input_tokens=tokens.cache_read,
-        server_tool_use=ServerToolUsage(tokens.web_searches) if tokens.web_searches else None,
+        output_tokens_details=OutputTokensDetails(min(tokens.reasoning, tokens.output)) if has_thoughts else None,
+        server_tool_use=ServerToolUsage(searched) if searched else None,
+        service_tier=SERVICE_TIER.get(service_tier),
     )
+
+
+def estimated_usage(input_tokens: int, characters: int) -> Usage:
+    """Where the upstream tells nothing: the estimate of the input, and the answer at four characters a token."""
+    return Usage(input_tokens, -(-characters // CHARACTERS_PER_TOKEN))
 
 
 def _count(value: float | None) -> int:

@@ -30,7 +30,11 @@ class ChatStream(Protocol):
     """An answer as it arrives. `close` ends the upstream's work as well; it may be called at any time."""
 
     generation_id: str
-    heard_at: float
+
+    @property
+    def heard_at(self) -> float:
+        """When the upstream last sent a byte, a comment included (`time.monotonic`)."""
+        ...
 
     def __aiter__(self) -> AsyncIterator[list[ChatChunk]]:
         """The chunks of one read after the other. Raises ApiError."""

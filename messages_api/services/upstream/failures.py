@@ -49,6 +49,20 @@ BY_ERROR_TYPE: dict[str, type[ApiError]] = {
     "invalid_prompt": errors.InvalidRequest,
 }
 
+#: Anthropic's own types, where no status is told: in the middle of a stream (wire.md 1.9).
+STATUS_OF_TYPE: dict[str, int] = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+
 _ACCOUNT_ID = re.compile(r"\b(?:user|org|acct|proj)[_-](?=[A-Za-z]*\d)[A-Za-z0-9]{8,}\b")
 #: How providers say that a prompt is too long, where no error type says it.
 _TOO_LONG = re.compile(
@@ -59,33 +73,36 @@ _LARGE_NUMBER = re.compile(r"\d[\d,]{3,}")
 _MAXIMUM = re.compile(r"(?:length is|allowed|limit is|limit of|window of|maximum of)[ (]*(\d[\d,]{3,})", re.IGNORECASE)
 
 
-def failure(status: int, body: bytes, retry_after: str | None = None) -> ApiError:
-    """The error of an answer that is not 200. A Retry-After is passed on, never made up."""
+def failure(status: int, body: bytes, retry_after: str | None = None, *, who: str = "OpenRouter") -> ApiError:
+    """The error of an answer of `who` that is not 200. A Retry-After is passed on, never made up."""
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
         parsed = None
-    error = parsed.get("error") if isinstance(parsed, dict) else None
-    return _error(status, error, retry_after)
+    error = parsed.get("error", parsed) if isinstance(parsed, dict) else None
+    return _error(status, error, retry_after, who)
 
 
 def failure_in_answer(raw: bytes) -> ApiError:
     """The error inside an answer that began with 200. Its code may be a number, a word, or missing."""
     error = orjson.loads(raw)
-    code = str(error.get("code")) if isinstance(error, dict) else ""
-    status = int(code) if code.isdecimal() and int(code) >= 400 else errors.UpstreamFailed.status
-    return _error(status, error, None)
+    fields = error if isinstance(error, dict) else {}
+    code = str(fields.get("code"))
+    if code.isdecimal() and int(code) >= 400:
+        return _error(int(code), error)
+    return _error(STATUS_OF_TYPE.get(str(fields.get("type")), errors.UpstreamFailed.status), error)
 
 
-def _error(status: int, error: Any, retry_after: str | None) -> ApiError:
+def _error(status: int, error: Any, retry_after: str | None = None, who: str = "The upstream") -> ApiError:
     fields: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
     metadata: dict[str, Any] = fields["metadata"] if isinstance(fields.get("metadata"), dict) else {}
     message = _own_words(fields, metadata) or f"The upstream answered {status} without saying why."
-    error_type = str(metadata.get("error_type") or fields.get("code"))
+    # OpenRouter's Messages endpoint puts its type beside Anthropic's (wire.md 2.6).
+    error_type = str(metadata.get("error_type") or fields.get("error_type") or fields.get("code"))
     if error_type == "context_length_exceeded" or (status in {400, 413} and _TOO_LONG.search(message)):
         return errors.InvalidRequest(_too_long(redact(message)))
     if status == 401:
-        message = f"OpenRouter refused the key that pays for this request: {message}"
+        message = f"{who} refused the key that pays for this request: {message}"
     kind = BY_STATUS.get(status) or (errors.Internal if status >= 500 else errors.InvalidRequest)
     if status >= 500 or status == 400:
         kind = BY_ERROR_TYPE.get(error_type, kind)
@@ -94,7 +111,7 @@ def _error(status: int, error: Any, retry_after: str | None) -> ApiError:
 
 def _own_words(fields: dict[str, Any], metadata: dict[str, Any]) -> str:
     """The sentence of whoever refused. OpenRouter wraps a provider's as "Provider returned error" around `raw`."""
-    message, raw = fields.get("message"), metadata.get("raw")
+    message, raw = fields.get("message") or fields.get("detail"), metadata.get("raw")
     if isinstance(raw, str) and raw and (not message or message == "Provider returned error"):
         return _provider_words(raw)
     return message if isinstance(message, str) else ""

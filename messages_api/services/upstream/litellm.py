@@ -12,10 +12,9 @@ import contextlib
 import functools
 import logging
 import os
-import re
 import time
 import warnings
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -25,33 +24,18 @@ import orjson
 from django.conf import settings
 from yarl import URL
 
-from accounts.redaction import redact
-from messages_api.errors import ApiError, InvalidRequest, TimedOut, UpstreamFailed
-from messages_api.services.translation.chat import (
-    ChatChunk,
-    ChatUsage,
-    Choice,
-    CompletionDetails,
-    Delta,
-    FunctionPiece,
-    PromptDetails,
-    ReasoningDetail,
-    ToolCallPiece,
-)
-from messages_api.services.translation.reasoning import CLAUDE_FAMILY, CLAUDE_FORMAT
+from messages_api.errors import ApiError, InvalidRequest, UpstreamFailed
+from messages_api.services.translation.chat import ChatChunk
+from messages_api.services.upstream import provider_request
 from messages_api.services.upstream.base import ChatCall, ChatStream, Completion
 from messages_api.services.upstream.failures import failure
-from messages_api.services.upstream.openrouter import (
-    CONNECT_SECONDS,
-    SILENCE_SECONDS,
-    HttpChat,
-    HttpOrder,
-    attribution,
-)
+from messages_api.services.upstream.http import CONNECT_SECONDS, SILENCE_SECONDS, HttpOrder
+from messages_api.services.upstream.openrouter import HttpChat, attribution
+from messages_api.services.upstream.provider_answer import NATIVE_ENDS, Fold
+from messages_api.services.upstream.provider_failures import refused, told
+from messages_api.services.upstream.provider_request import Chat, Place
+from messages_api.services.upstream.sse_reader import LONGEST_EVENT, LineTooLong
 
-logger = logging.getLogger("bridge")
-
-Chat = dict[str, Any]
 #: LiteLLM's module, and whatever it hands over: its types are loose, so nothing of it leaves this module.
 Library = Any
 
@@ -61,49 +45,8 @@ OPENAI_HOST = "api.openai.com"
 OPENAI_URL = f"https://{OPENAI_HOST}/v1"
 #: Speak OpenAI's stream, but are not in LiteLLM's own list of those that do.
 ALSO_SPEAK_OPENAI = frozenset({OPENAI, OPENROUTER, "custom_openai", "minimax", "mistral", "openai_like", "ovhcloud"})
-#: Want the reasoning of earlier turns back, as `reasoning_content`; others refuse the field.
-TAKE_REASONING_BACK = frozenset(
-    {"dashscope", "deepseek", "hosted_vllm", "minimax", "moonshot", "qwencloud", "together_ai", "zai"}
-)
-TAKE_TOP_K = frozenset({"anthropic", "bedrock", "gemini", "vertex_ai"})
-#: Efforts that LiteLLM passes on, or refuses, for providers that have nothing above `high`.
-ABOVE_HIGH = frozenset({"xhigh", "max"})
-#: What both sides call the same. OpenRouter's own keys (plugins, session_id, ...) are not here, so they stay behind.
-SHARED_PARAMETERS = (
-    "max_tokens",
-    "temperature",
-    "top_p",
-    "stop",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "response_format",
-    "user",
-    "stream",
-)
-SHARED_MESSAGE_KEYS = ("role", "content", "tool_calls", "tool_call_id")
-
-#: LiteLLM appends the seal of a Gemini call to its id, where no provider would take it back.
-SEAL_IN_ID = "__thought__"
-FOREIGN_FORMAT = "unknown"
-_SAID_BY_LITELLM = re.compile(r"^(?:litellm\.\w+:\s*)+(?:\w*(?:Exception|Error)\b[\w ]*-\s*)?")
-WORDS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a call goes, in LiteLLM's terms; `name` is what an administrator calls it."""
-
-    provider: str
-    model: str
-    name: str
-    base_url: str
-    api_key: str = field(repr=False)
-
-    @property
-    def full_model(self) -> str:
-        """Always with the provider before it: `openai/gpt-oss` of a provider `openai` must keep its own prefix."""
-        return f"{self.provider}/{self.model}"
+#: Whose chunks are read before LiteLLM's stream wrapper.
+CHUNKS_ARE_KNOWN = frozenset({"anthropic", "azure", "bedrock", "gemini", "ollama_chat", "vertex_ai"})
 
 
 class LiteLlmUpstream:
@@ -116,46 +59,52 @@ class LiteLlmUpstream:
 
     async def complete(self, call: ChatCall) -> Completion:
         place = self._place(call)
-        with _told(place):
+        with told(place):
             library = await _library()
             order = await self._order(library, place, call)
             if order is not None:
                 return await self._http.complete(order, functools.partial(_refused, place))
-            answer = await library.acompletion(**_arguments(place, call))
-            return Completion(_Fold(place).chunk(answer), "")
+            arguments = _arguments(place, _body(call, place))
+            async with asyncio.timeout(SILENCE_SECONDS):
+                answer = await library.acompletion(**arguments)
+            return Completion(Fold(place).chunk(answer), "")
 
     async def stream(self, call: ChatCall) -> ChatStream:
         place = self._place(call)
-        with _told(place):
+        with told(place):
             library = await _library()
             order = await self._order(library, place, call)
             if order is not None:
                 return await self._http.stream(order, functools.partial(_refused, place))
-            wrapper = await library.acompletion(**_arguments(place, call), stream_options={"include_usage": True})
-            return LiteLlmStream(wrapper, place)
+            arguments = _arguments(place, _body(call, place))
+            async with asyncio.timeout(SILENCE_SECONDS):
+                wrapper = await library.acompletion(**arguments, stream_options={"include_usage": True})
+                return LiteLlmStream(wrapper, await _source(wrapper, place), place)
 
     async def close(self) -> None:
         """Close the connections that LiteLLM keeps for providers with a format of their own."""
         if _load.cache_info().currsize:
             cleanup: Any = import_module("litellm.llms.custom_httpx.async_client_cleanup")
             await cleanup.close_litellm_async_clients()
+            await _load().module_level_aclient.client._transport.aclose()  # Gemini's streams', which that leaves open
 
     def _place(self, call: ChatCall) -> Place:
         access, model = call.target.provider, call.target.model
         if access is None:
             return Place(OPENROUTER, model, "OpenRouter", self._openrouter_url, call.api_key)
         base_url = access.base_url or (self._openrouter_url if access.litellm_provider == OPENROUTER else "")
-        return Place(access.litellm_provider, model, access.name, base_url.rstrip("/"), access.api_key or "")
+        key, family = access.api_key or "", call.target.facts.family
+        return Place(access.litellm_provider, model, access.name, base_url.rstrip("/"), key, family)
 
     async def _order(self, library: Library, place: Place, call: ChatCall) -> HttpOrder | None:
         """The request as LiteLLM prepares it; None for a provider that does not stream as OpenAI does."""
         if place.provider == OPENROUTER:
             return _order(library, place, Wish(verbatim=call.translation.body), attribution(self._referer))
-        body = orjson.loads(call.translation.encode())  # tools are spliced-in bytes, and LiteLLM reads them
-        wish = Wish(_messages(body, place), _parameters(body, place))
+        body = _body(call, place)
+        wish = Wish(provider_request.messages(body, place), provider_request.parameters(body, place))
         if body.get("stream"):
             wish.parameters["stream_options"] = {"include_usage": True}
-        # In a thread: for some providers LiteLLM fetches images by URL to send them inline.
+        # In a thread: for some providers LiteLLM exchanges the key for a token, over blocking HTTP.
         return await asyncio.to_thread(_order, library, place, wish, {})
 
 
@@ -164,19 +113,19 @@ class LiteLlmStream:
 
     generation_id = ""
 
-    def __init__(self, wrapper: Any, place: Place) -> None:
+    def __init__(self, wrapper: Any, source: Any, place: Place) -> None:
         self._wrapper = wrapper
+        self._source = source
         self._place = place
-        self._source: Any = None
         self.heard_at = time.monotonic()
 
     async def __aiter__(self) -> AsyncIterator[list[ChatChunk]]:
-        fold = _Fold(self._place)
-        with _told(self._place):
-            self._source = await _source(self._wrapper)
-            async for piece in self._source:
+        fold = Fold(self._place)
+        with told(self._place):
+            async for piece in _within_silence(self._source):
                 self.heard_at = time.monotonic()
-                if piece is None or isinstance(piece, dict):  # a line of the stream that says nothing
+                if piece is None or isinstance(piece, dict):
+                    _check_says_nothing(piece or {}, self._place)
                     continue
                 chunk = fold.chunk(piece)
                 if self._source is self._wrapper:
@@ -190,6 +139,18 @@ class LiteLlmStream:
         for opened in (self._wrapper, response):
             with contextlib.suppress(Exception):
                 await opened.aclose()
+
+
+def _body(call: ChatCall, place: Place) -> Chat:
+    """The chat completion that is asked for. Raises for what is not to be had from a provider beside OpenRouter."""
+    body: Chat = orjson.loads(call.translation.encode())  # tools are spliced-in bytes, and LiteLLM reads them
+    provider_request.refuse_what_openrouter_alone_does(body, call.translation.tools, place)
+    return body
+
+
+def _refused(place: Place, status: int, body: bytes, retry_after: str | None) -> ApiError:
+    reads = failure if place.provider == OPENROUTER else functools.partial(refused, place)
+    return reads(status, body, retry_after)
 
 
 # --- LiteLLM itself --------------------------------------------------------------------------------------------------
@@ -225,7 +186,30 @@ def _quieten(library: Library) -> None:
         its_logger = logging.getLogger(name)
         its_logger.handlers.clear()  # they write to stderr beside our own, and unredacted
         its_logger.setLevel(logging.CRITICAL)
+    import_module("httpx")._models.LineDecoder = Lines
     _stop_its_bookkeeping()
+    _keep_the_ends_it_flattens(library)
+
+
+class Lines:
+    """httpx's LineDecoder ends a line at U+2028 and others too, which JSON may hold as they are (wire.md 3.3 f)."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+
+    def decode(self, text: str) -> list[str]:
+        *lines, self._rest = (self._rest + text).split("\n")
+        if len(self._rest) > LONGEST_EVENT:
+            raise LineTooLong(f"The upstream sent a line of more than {LONGEST_EVENT} characters.")
+        return [_without_end(line.removesuffix("\r")) for line in lines]
+
+    def flush(self) -> list[str]:
+        return [_without_end(self._rest)] if self._rest else []
+
+
+def _without_end(line: str) -> str:
+    """LiteLLM takes a line with `[DONE]` anywhere in it for the end (wire.md 3.3 e). Escaped, its JSON is the same."""
+    return line.replace("[DONE]", r"\u005bDONE]") if "{" in line else line
 
 
 def _stop_its_bookkeeping() -> None:
@@ -240,6 +224,22 @@ def _stop_its_bookkeeping() -> None:
     bookkeeper: Any = import_module("litellm.litellm_core_utils.litellm_logging").Logging
     bookkeeper.async_success_handler = bookkeeper.async_failure_handler = nothing
     bookkeeper.success_handler = bookkeeper.failure_handler = lambda *_, **__: None
+
+
+def _keep_the_ends_it_flattens(library: Library) -> None:
+    """It calls every end that OpenAI has no word for "stop", and has no other type for it."""
+    words: Any = import_module("litellm.litellm_core_utils.core_helpers")._FINISH_REASON_MAP
+    words.update({name: name for name in NATIVE_ENDS})
+    library.Choices.model_fields["finish_reason"].annotation = str
+    library.Choices.model_rebuild(force=True)
+    gemini: Any = import_module("litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini").VertexGeminiConfig
+    said: Any = gemini._check_finish_reason
+
+    def end(message: Any, reason: str | None) -> str | None:
+        """Each chunk of Gemini's would say "stop", and a stream that was cut would pass for whole."""
+        return said(message, reason) if reason else None
+
+    gemini._check_finish_reason = staticmethod(end)
 
 
 # --- a request that LiteLLM prepares and we send ---------------------------------------------------------------------
@@ -279,12 +279,11 @@ def _ways(library: Library, place: Place) -> Ways:
 def _order(library: Library, place: Place, wish: Wish, headers: dict[str, str]) -> HttpOrder | None:
     """What LiteLLM would send; None where the answer would not be in OpenAI's form."""
     ways = _ways(library, place)
+    untaken = provider_request.decisive(wish.parameters, _taken(library, ways), place)
     if not _speaks_openai(library, ways):
+        provider_request.refuse_parameters(untaken, place)
         return None
-    parameters = _as_chat_takes_them(library, ways, wish.parameters)
-    optional = library.utils.get_optional_params(
-        model=ways.model, custom_llm_provider=ways.provider, drop_params=True, **parameters
-    )
+    optional = _optional(library, ways, _as_chat_takes_them(library, ways, wish.parameters), untaken)
     if wish.verbatim is not None:
         optional["extra_body"] = wish.verbatim
     known = {"custom_llm_provider": ways.provider, "api_base": ways.base_url}
@@ -296,6 +295,28 @@ def _order(library: Library, place: Place, wish: Wish, headers: dict[str, str]) 
         raise UpstreamFailed(f"The provider {place.name} has no base URL. An administrator can give it one.")
     body = ways.config.transform_request(messages=wish.messages, headers=sent, **about)
     return HttpOrder(url, {**sent, "Content-Type": "application/json"}, _encode(body))
+
+
+def _taken(library: Library, ways: Ways) -> Collection[str]:
+    """The parameters that LiteLLM does not drop; where it knows nothing of a provider it drops none."""
+    taken: list[str] | None = library.get_supported_openai_params(model=ways.model, custom_llm_provider=ways.provider)
+    return provider_request.DECISIVE if taken is None else taken
+
+
+def _optional(library: Library, ways: Ways, parameters: Chat, untaken: list[str]) -> Chat:
+    """The parameters in the provider's words. The `untaken` go as they are: it can say itself that it takes none."""
+    ask = functools.partial(
+        library.utils.get_optional_params,
+        model=ways.model,
+        custom_llm_provider=ways.provider,
+        drop_params=True,
+        allowed_openai_params=untaken,
+    )
+    optional: Chat = ask(**parameters)
+    if "json_mode" in optional:  # LiteLLM would ask for a tool call, and then read that as the text of the answer
+        asked = {name: value for name, value in parameters.items() if name != "response_format"}
+        optional = {**ask(**asked), "response_format": parameters["response_format"]}
+    return optional
 
 
 def _encode(body: Chat) -> bytes:
@@ -339,35 +360,53 @@ def _wants_responses(library: Library, ways: Ways, parameters: Chat) -> bool:
 # --- a request that LiteLLM sends ------------------------------------------------------------------------------------
 
 
-def _arguments(place: Place, call: ChatCall) -> Chat:
+def _arguments(place: Place, body: Chat) -> Chat:
     """What `acompletion` is called with. One attempt: trying again is decided above us."""
     client: Any = import_module("httpx")  # LiteLLM's; it costs 0.4 s, so not before LiteLLM itself
-    body = orjson.loads(call.translation.encode())
+    provider_request.refuse_attachments_that_would_be_lost(body, place)
     return {
         "model": place.full_model,
-        "messages": _messages(body, place, with_seals=True),
+        "messages": provider_request.messages(body, place, with_seals=True),
         "api_key": place.api_key or None,
         "base_url": place.base_url or None,
         "timeout": client.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
         "num_retries": 0,
         "max_retries": 0,
         "drop_params": True,
+        "allowed_openai_params": ["service_tier"],  # it drops Anthropic's
         "_skip_mcp_handler": True,  # it wants a package that LiteLLM does not install (wire.md 3.1)
-        **_parameters(body, place),
+        **provider_request.parameters(body, place),
     }
 
 
-async def _source(wrapper: Any) -> Any:
+async def _within_silence(source: Any) -> AsyncIterator[Any]:
+    """The bound that LiteLLM is given does not hold for Gemini's streams, whose client it shares between all calls."""
+    pieces = aiter(source)
+    while True:
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                piece = await anext(pieces)
+        except StopAsyncIteration:
+            return
+        yield piece
+
+
+async def _source(wrapper: Any, place: Place) -> Any:
     """What to read: the provider's own chunks where we know their form, else LiteLLM's wrapper around them.
 
     The wrapper costs five times as much, holds back text such as `</s>`, and takes a long row of `=` for an error.
     """
     stream = await wrapper.fetch_stream()
-    known = {
-        "litellm.llms.anthropic.chat.handler",
-        "litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini",
-    }
-    return stream if type(stream).__module__ in known else wrapper
+    return stream if place.provider in CHUNKS_ARE_KNOWN else wrapper
+
+
+def _check_says_nothing(line: Chat, place: Place) -> None:
+    """Raises for LiteLLM's older form of a chunk, in which some of Bedrock's models answer without Converse."""
+    if line.get("text") or line.get("tool_use"):
+        raise InvalidRequest(
+            f"model: what {place.model} answers at {place.name} cannot be read. "
+            "An administrator can put converse/ before the model's name."
+        )
 
 
 def _unsay_invented_end(chunk: ChatChunk, wrapper: Any) -> None:
@@ -375,194 +414,3 @@ def _unsay_invented_end(chunk: ChatChunk, wrapper: Any) -> None:
     if wrapper.received_finish_reason is None and getattr(wrapper, "intermittent_finish_reason", None) is None:
         for choice in chunk.choices or ():
             choice.finish_reason = None
-
-
-# --- OpenRouter's words in LiteLLM's ---------------------------------------------------------------------------------
-
-
-def _parameters(body: Chat, place: Place) -> Chat:
-    parameters = {name: body[name] for name in SHARED_PARAMETERS if name in body}
-    if "top_k" in body and place.provider in TAKE_TOP_K:
-        parameters["top_k"] = body["top_k"]
-    effort = _effort(body.get("reasoning") or {}, place)
-    return {**parameters, "reasoning_effort": effort} if effort else parameters
-
-
-def _effort(reasoning: Chat, place: Place) -> str | None:
-    """Claude does not think unless asked, so `enabled` is asked for as what its own API takes for granted."""
-    is_claude = place.provider == CLAUDE_FAMILY
-    effort = reasoning.get("effort") or ("high" if is_claude and reasoning.get("enabled") else None)
-    return "high" if effort in ABOVE_HIGH and not is_claude else effort
-
-
-def _messages(body: Chat, place: Place, *, with_seals: bool = False) -> list[Chat]:
-    return [_message(message, place, with_seals=with_seals) for message in body["messages"]]
-
-
-def _message(message: Chat, place: Place, *, with_seals: bool) -> Chat:
-    """Without OpenRouter's keys; earlier reasoning goes back in the form that LiteLLM has for it."""
-    kept = {name: message[name] for name in SHARED_MESSAGE_KEYS if name in message}
-    if "reasoning" in message and place.provider in TAKE_REASONING_BACK:
-        kept["reasoning_content"] = message["reasoning"]
-    details = message.get("reasoning_details")
-    if details and with_seals:
-        blocks = [_thinking_block(detail) for detail in details if "id" not in detail]
-        kept |= {"thinking_blocks": blocks} if blocks else {}
-        seals = {detail["id"]: detail["data"] for detail in details if "id" in detail}
-        for call in kept.get("tool_calls", ()):
-            if call["id"] in seals:
-                call["provider_specific_fields"] = {"thought_signature": seals[call["id"]]}
-    return kept
-
-
-def _thinking_block(detail: ReasoningDetail) -> Chat:
-    if "data" in detail:
-        return {"type": "redacted_thinking", "data": detail["data"]}
-    return {"type": "thinking", "thinking": detail.get("text") or "", "signature": detail.get("signature") or ""}
-
-
-# --- LiteLLM's chunks in ours ----------------------------------------------------------------------------------------
-
-
-class _Fold:
-    """Reads LiteLLM's objects, streamed or whole. A sealed block of thinking ends; the next is another one."""
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._format = CLAUDE_FORMAT if place.provider == CLAUDE_FAMILY else FOREIGN_FORMAT
-        self._blocks = 0
-
-    def chunk(self, piece: Any) -> ChatChunk:
-        choices = [self._choice(choice) for choice in piece.choices or ()]
-        usage = getattr(piece, "usage", None)
-        return ChatChunk(provider=self._place.name, choices=choices, usage=_usage(usage) if usage else None)
-
-    def _choice(self, choice: Any) -> Choice:
-        said = getattr(choice, "delta", None) or getattr(choice, "message", None)
-        return Choice(delta=self._delta(said) if said else None, finish_reason=choice.finish_reason or None)
-
-    def _delta(self, said: Any) -> Delta:
-        calls = getattr(said, "tool_calls", None) or ()
-        details = [self._detail(block) for block in getattr(said, "thinking_blocks", None) or ()]
-        details += self._seals(calls)
-        return Delta(
-            content=said.content,
-            reasoning_content=getattr(said, "reasoning_content", None),
-            reasoning_details=details or None,
-            tool_calls=[_tool_call(call) for call in calls],
-        )
-
-    def _detail(self, block: Chat) -> ReasoningDetail:
-        detail: ReasoningDetail = {"format": self._format, "index": self._blocks}
-        if "data" in block:
-            detail |= {"type": "reasoning.encrypted", "data": block["data"]}
-        else:
-            detail |= {"type": "reasoning.text", "text": block.get("thinking") or ""}
-        if block.get("signature"):
-            detail["signature"] = block["signature"]
-        self._blocks += "data" in block or "signature" in detail
-        return detail
-
-    def _seals(self, calls: Iterable[Any]) -> Iterator[ReasoningDetail]:
-        for call in calls:
-            call_id, _, seal = (call.id or "").partition(SEAL_IN_ID)
-            if seal:
-                yield {"type": "reasoning.encrypted", "data": seal, "format": self._format, "id": call_id}
-
-
-def _tool_call(call: Any) -> ToolCallPiece:
-    call_id = call.id.partition(SEAL_IN_ID)[0] if call.id else None
-    function = FunctionPiece(call.function.name, call.function.arguments)
-    return ToolCallPiece(getattr(call, "index", None), call_id, function)
-
-
-def _usage(usage: Any) -> ChatUsage:
-    """The cost is left out: LiteLLM's is an estimate from its own table."""
-    prompt = getattr(usage, "prompt_tokens_details", None)
-    completion = getattr(usage, "completion_tokens_details", None)
-    return ChatUsage(
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        prompt_tokens_details=PromptDetails(
-            cached_tokens=getattr(prompt, "cached_tokens", None),
-            cache_write_tokens=getattr(prompt, "cache_creation_tokens", None),
-        ),
-        completion_tokens_details=CompletionDetails(getattr(completion, "reasoning_tokens", None)),
-    )
-
-
-# --- what goes wrong -------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _told(place: Place) -> Iterator[None]:
-    """Whatever LiteLLM or a provider raises becomes an ApiError."""
-    try:
-        yield
-    except ApiError:
-        raise
-    except Exception as error:
-        raise _api_error(place, error) from error
-
-
-def _api_error(place: Place, error: Exception) -> ApiError:
-    cause = getattr(error, "original_exception", None) or error  # a stream that broke is wrapped once more
-    kind = type(cause).__name__
-    if isinstance(cause, TimeoutError) or kind.endswith("Timeout"):  # LiteLLM's, or httpx's ReadTimeout and others
-        return TimedOut(f"{place.name} did not answer in time.")
-    status = getattr(cause, "status_code", None)
-    if not isinstance(status, int) or kind == "APIConnectionError":
-        logger.warning("LiteLLM could not ask %s: %s: %s", place.name, kind, _without_key(place, str(cause))[:WORDS])
-        return UpstreamFailed(f"Asking {place.name} through LiteLLM failed: {kind}.")
-    text = str(getattr(cause, "message", cause))
-    begin, end = text.find("{"), text.rfind("}") + 1
-    is_json = begin >= 0 and _parsed(text[begin:end].encode()) is not None
-    body = text[begin:end] if is_json else _SAID_BY_LITELLM.sub("", text)
-    return _refused(place, status, body.encode(), _retry_after(cause))
-
-
-def _refused(place: Place, status: int, body: bytes, retry_after: str | None) -> ApiError:
-    """`failure`, for providers that have other forms for an error than OpenRouter's."""
-    if place.provider == OPENROUTER:
-        return failure(status, body, retry_after)
-    words = _without_key(place, _words(body))
-    if status >= 500 and "overloaded" in words.lower():
-        status = 529  # LiteLLM has no error of its own for it
-    elif status == 401:
-        status, words = 403, f"{place.name} refused the key that pays for this request: {words}"
-    return failure(status, orjson.dumps({"error": {"message": words}}), retry_after)
-
-
-def _words(body: bytes) -> str:
-    """The sentence in an error's body, wherever the provider puts it; nothing of a page meant for a browser."""
-    said = _parsed(body)
-    if said is None:
-        text = body.decode(errors="replace").strip()
-        return "" if text.startswith("<") else text[:WORDS]
-    for found in (said.get("error"), said):
-        words = (found.get("message") or found.get("detail")) if isinstance(found, dict) else found
-        if isinstance(words, str) and words:
-            return words
-    return ""
-
-
-def _parsed(body: bytes) -> Chat | None:
-    """The object in `body`; Google puts it into a list."""
-    try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    found = found[0] if isinstance(found, list) and found else found
-    return found if isinstance(found, dict) else None
-
-
-def _retry_after(error: Any) -> str | None:
-    response = getattr(error, "response", None)
-    headers = getattr(error, "litellm_response_headers", None) or getattr(response, "headers", None) or {}
-    value = headers.get("retry-after")
-    return str(value) if value else None
-
-
-def _without_key(place: Place, text: str) -> str:
-    """LiteLLM puts Gemini's key into the address, and the address into its errors."""
-    return redact(text.replace(place.api_key, "[redacted]") if place.api_key else text)

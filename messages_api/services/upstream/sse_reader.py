@@ -1,10 +1,10 @@
 """Owns the step from bytes to the payloads of server-sent events, wherever the bytes are cut."""
 
-LONGEST_LINE = 16 * 1024 * 1024
+LONGEST_EVENT = 16 * 1024 * 1024
 
 
 class LineTooLong(ValueError):
-    """An upstream sent a line that does not end."""
+    """An upstream sent a line, or lines of one event, that do not end."""
 
 
 class SseReader:
@@ -15,13 +15,19 @@ class SseReader:
     """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._begun: list[bytes] = []  # the parts of a line whose end is still to come
         self._data: list[bytes] = []
+        self._size = 0  # of both
 
     def feed(self, received: bytes) -> list[bytes]:
-        *lines, self._rest = (self._rest + received).split(b"\n")
-        if len(self._rest) > LONGEST_LINE:
-            raise LineTooLong(f"The upstream sent a line of more than {LONGEST_LINE} bytes.")
+        if b"\n" not in received:
+            self._begun.append(received)
+            self._bound(self._size + len(received))
+            return []
+        if self._begun:
+            received = b"".join([*self._begun, received])
+            self._begun.clear()
+        *lines, rest = received.split(b"\n")
         payloads: list[bytes] = []
         for line in lines:
             text = line.removesuffix(b"\r")
@@ -30,9 +36,18 @@ class SseReader:
             elif not text and self._data:
                 payloads.append(b"\n".join(self._data))
                 self._data.clear()
+        self._size = 0
+        if rest or self._data:
+            self._begun = [rest]
+            self._bound(len(rest) + sum(map(len, self._data)))
         return payloads
+
+    def _bound(self, size: int) -> None:
+        self._size = size
+        if size > LONGEST_EVENT:
+            raise LineTooLong(f"The upstream sent an event of more than {LONGEST_EVENT} bytes.")
 
     def finish(self) -> list[bytes]:
         """What was not followed by an empty line: some servers leave the last one out."""
-        payloads = self.feed(b"\n\n") if self._rest or self._data else []
+        payloads = self.feed(b"\n\n") if self._begun or self._data else []
         return [payload for payload in payloads if payload]

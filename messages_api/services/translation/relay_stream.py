@@ -1,0 +1,255 @@
+"""Owns the way back from a target that speaks Messages: its bytes as they come, but for the model's name and our ids.
+
+Most of a stream is events of which nothing is read: they pass in one slice, however many came together. message_start,
+message_delta and errors are opened, and usage is noted in passing (wire.md 1.6, 1.7). What is not a whole answer is an
+error, never an invented end.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from messages_api.errors import ApiError
+from messages_api.services.sse import encode
+from messages_api.services.translation import events as out
+from messages_api.services.translation.chat import AnswerError, ChatUsage
+from messages_api.services.translation.raw_json import ABSENT, encoded
+from messages_api.services.translation.relay_usage import added, chat_usage
+from messages_api.services.upstream.failures import failure_in_answer
+
+LONGEST_EVENT = 16 * 1024 * 1024
+END = b"\n\n"
+#: Events that pass unread. JSON holds no newline of its own, so nothing inside it can look like the end of an event.
+UNREAD = re.compile(rb"(?:event: ?content_block_(?:delta|start|stop)\ndata: ?[^\n]++\n\n)++")
+#: Told in message_start; where the client had to be given one before that, in message_delta.
+TOLD_AT_START = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+#: What a model that has said nothing cannot have ended with.
+NEEDS_CONTENT = frozenset({"", "end_turn", "tool_use"})
+
+Fields = dict[str, Raw]
+
+
+class _Delta(Struct, gc=False):
+    stop_reason: str | None = None
+
+
+class _Event(Struct):
+    type: str = ""
+    message: Raw = ABSENT
+    delta: _Delta | None = None
+    usage: Fields | None = None
+    error: Raw = ABSENT
+
+
+class _Message(Struct):
+    type: str = ""
+    id: str = ""
+    provider: str | None = None
+    stop_reason: str | None = None
+    content: list[Raw] | None = None
+    usage: Fields | None = None
+    error: Raw = ABSENT
+
+
+_EVENT = msgspec.json.Decoder(_Event)
+_MESSAGE = msgspec.json.Decoder(_Message)
+_FIELDS = msgspec.json.Decoder(Fields)
+
+
+class AnswerRelay:
+    """`feed` each piece as it is received, then `finish`; or `whole` for an answer that is not streamed.
+
+    All raise AnswerError for what is not a whole answer, and ApiError for an error that the upstream tells.
+    """
+
+    def __init__(self, *, message_id: str, model: str, input_tokens: int = 0) -> None:
+        self.upstream_id = ""
+        self.provider = ""
+        self.stop_reason = ""
+        self.usage = ChatUsage()
+        self.is_ended = False
+        self._message_id, self._model = message_id, model
+        self._input_tokens = input_tokens
+        self._told: Fields = {}  # the usage of message_start and message_delta
+        self._rest = b""
+        self._waiting = b""  # message_start, until there is content to go with it
+        self._is_given = False  # whether the client has its message_start
+        self._is_estimated = False  # and whether that one was a guess of ours
+        self._has_begun = self._has_content = self._is_judged = False
+        self._is_quiet = False  # whether there is content, and more may come
+
+    def start(self) -> bytes:
+        """message_start, once: the upstream's if it has come, else one with an estimate of the input."""
+        if self._is_given:
+            return b""
+        if self._waiting:
+            return self._released()
+        self._is_given = self._is_estimated = True
+        usage = out.Usage(input_tokens=self._input_tokens, output_tokens=0)
+        return encode([out.MessageStart(out.Message(self._message_id, self._model, usage, []))])
+
+    def feed(self, received: bytes) -> Iterator[bytes]:
+        """What of `received` is for the client, in one piece; what came before an error comes before its exception."""
+        if self._is_quiet and not self._rest and UNREAD.fullmatch(received):
+            yield received  # as nearly every piece of a stream
+            return
+        said: list[bytes] = []
+        try:
+            self._read(self._rest + received, said)
+        except (AnswerError, ApiError):
+            if any(said):
+                yield b"".join(said)
+            raise
+        if any(said):
+            yield b"".join(said)
+
+    def finish(self) -> None:
+        """Raises AnswerError for an answer that is not whole."""
+        if not self.is_ended:
+            raise AnswerError("The upstream ended its answer before it was complete.")
+
+    def whole(self, body: bytes) -> bytes:
+        """An answer that is not streamed."""
+        message = _checked(_MESSAGE.decode, body)
+        self._check_error(message.error)
+        if message.type != "message":
+            raise AnswerError("The upstream sent something that is not an answer of the Messages API.")
+        self._note(message)
+        if not message.content and self.stop_reason in NEEDS_CONTENT:
+            raise AnswerError("The model gave an empty answer.")
+        return encoded(self._ours(body))
+
+    # --- bytes to events ---
+
+    def _read(self, data: bytes, said: list[bytes]) -> None:
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n")
+        position = 0
+        while not self.is_ended:
+            if self._is_quiet and (unread := UNREAD.match(data, position)):
+                said.append(data[position : unread.end()])
+                position = unread.end()
+            end = data.find(END, position)
+            if end < 0:
+                break
+            said.append(self._event(data[position:end]))
+            position = end + len(END)
+        self._rest = data[position:]
+        if len(self._rest) > LONGEST_EVENT:
+            raise AnswerError(f"The upstream sent an event of more than {LONGEST_EVENT} bytes.")
+
+    def _event(self, frame: bytes) -> bytes:
+        """One event as the client gets it; no bytes for comments and pings: ours come when they are due."""
+        name, payload = _parts(frame)
+        if not payload:
+            return b""
+        event = _checked(_EVENT.decode, payload)
+        self._check_error(event.error)
+        match event.type or name:
+            case "ping":
+                return b""
+            case "message_start":
+                self._begin(event, payload)
+                return b""
+            case "message_delta":
+                return self._judge(event, payload)
+            case "message_stop":
+                return self._stop(payload)
+            case kind:
+                return self._pass(kind, payload)
+
+    # --- what an event does ---
+
+    def _begin(self, event: _Event, payload: bytes) -> None:
+        if self._has_begun:
+            raise AnswerError("The upstream began its answer twice.")
+        self._has_begun = True
+        self._note(_checked(_MESSAGE.decode, event.message))
+        if not self._is_given:
+            start = {**_FIELDS.decode(payload), "message": self._ours(event.message)}
+            self._waiting = _framed("message_start", encoded(start))
+
+    def _pass(self, kind: str, payload: bytes) -> bytes:
+        """Content, and events that are not known yet; the latter do not count as content."""
+        self._check_begun()
+        if kind == "content_block_start":
+            self._has_content = self._is_quiet = True
+        if self._has_content:
+            return self._released() + _framed(kind, payload)
+        if kind.startswith("content_block"):
+            raise AnswerError("The upstream went on with a block that it had not begun.")
+        return b""
+
+    def _judge(self, event: _Event, payload: bytes) -> bytes:
+        self._check_begun()
+        self._is_judged, self._is_quiet = True, False
+        self.stop_reason = (event.delta.stop_reason if event.delta else None) or ""
+        if not self._has_content and self.stop_reason in NEEDS_CONTENT:
+            raise AnswerError("The model gave an empty answer.")
+        self._note_usage(event.usage)
+        if self._is_estimated:
+            known = {name: self._told[name] for name in TOLD_AT_START if name in self._told}
+            corrected = {**(event.usage or {}), **known}
+            payload = encoded({**_FIELDS.decode(payload), "usage": corrected})
+        return self._released() + _framed("message_delta", payload)
+
+    def _stop(self, payload: bytes) -> bytes:
+        if not self._is_judged:
+            raise AnswerError("The upstream ended its answer before it was complete.")
+        self.is_ended = True  # what OpenRouter says after it, `[DONE]`, no Messages client knows (wire.md 2.6)
+        return _framed("message_stop", payload)
+
+    def _note(self, message: _Message) -> None:
+        self.upstream_id = message.id
+        self.provider = message.provider or ""
+        self.stop_reason = message.stop_reason or ""
+        self._note_usage(message.usage)
+
+    def _note_usage(self, told: Fields | None) -> None:
+        together = added(self._told, told or {})
+        self.usage = _checked(chat_usage, together)
+        self._told = together
+
+    def _ours(self, message: bytes | Raw) -> dict[str, Any]:
+        """A message under the id and the model's name that the client knows."""
+        return {**_FIELDS.decode(message), "id": self._message_id, "model": self._model}
+
+    def _released(self) -> bytes:
+        waiting, self._waiting = self._waiting, b""
+        self._is_given = True
+        return waiting
+
+    def _check_begun(self) -> None:
+        if not self._has_begun:
+            raise AnswerError("The upstream's answer does not begin with message_start.")
+
+    def _check_error(self, error: Raw) -> None:
+        if bytes(error) not in {b"", b"null"}:
+            raise failure_in_answer(bytes(error))
+
+
+def _parts(frame: bytes) -> tuple[str, bytes]:
+    """The name and the data of an event; a comment has neither. Several lines of data are JSON that was broken up."""
+    name, data = "", []
+    for line in frame.split(b"\n"):
+        field, _, value = line.partition(b":")
+        if field == b"event":
+            name = value.strip().decode(errors="replace")
+        elif field == b"data":
+            data.append(value.removeprefix(b" "))
+    return name, b" ".join(data)
+
+
+def _framed(kind: str, payload: bytes) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (kind.encode(), payload)
+
+
+def _checked(decode: Any, data: Any) -> Any:
+    """What `decode` makes of the upstream's `data`. Raises AnswerError."""
+    try:
+        return decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise AnswerError(f"The upstream sent something that is not an answer of the Messages API: {error}") from None

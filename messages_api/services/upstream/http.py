@@ -1,0 +1,148 @@
+"""Owns how a call goes out over HTTP and comes back as bytes, whatever is asked for in it."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.request import proxy_bypass
+
+import aiohttp
+from yarl import URL
+
+from messages_api.errors import ApiError, TimedOut, UpstreamFailed
+from messages_api.services.upstream.failures import failure
+
+CONNECT_SECONDS = 10
+SILENCE_SECONDS = 280
+ERROR_BYTES = 256 * 1024
+#: How long the end of a connection may come after the end of its answer, for the connection to be used again.
+END_SECONDS = 0.25
+GENERATION = "X-Generation-Id"
+#: A stream's silence is watched from outside, once a second for all streams: a timer for each read costs more.
+STREAM_PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+
+#: The error of an answer that is not 200, from its status, its body and its Retry-After.
+Refused = Callable[[int, bytes, str | None], ApiError]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOrder:
+    """A call as it goes over HTTP."""
+
+    url: URL
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """A whole answer, and the id under which OpenRouter remembers it."""
+
+    body: bytes = field(repr=False)
+    generation_id: str
+
+
+class Http:
+    """The way out; `refused` names the error of an answer that is not 200."""
+
+    def __init__(self, session: aiohttp.ClientSession, proxy: str = "") -> None:
+        self._session = session
+        self._proxy = URL(proxy) if proxy else None
+
+    async def complete(self, order: HttpOrder, refused: Refused = failure) -> HttpAnswer:
+        response = await self._post(order, refused, self._session.timeout)
+        try:
+            body = await _read(response)
+        finally:
+            response.release()
+        return HttpAnswer(body, response.headers.get(GENERATION, ""))
+
+    async def stream(self, order: HttpOrder, refused: Refused = failure) -> "HttpStream":
+        return HttpStream(await self._post(order, refused, STREAM_PATIENCE))
+
+    async def _post(
+        self, order: HttpOrder, refused: Refused, patience: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        proxy = self._proxy_to(order.url)
+        try:
+            response = await self._session.post(
+                order.url, data=order.body, headers=order.headers, proxy=proxy, timeout=patience, allow_redirects=False
+            )
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise unreachable(error) from error
+        if response.status != 200:
+            raise await refusal(response, refused)
+        return response
+
+    def _proxy_to(self, url: URL) -> URL | None:
+        return None if self._proxy is None or proxy_bypass(url.host or "") else self._proxy
+
+
+class HttpStream:
+    """An answer as it arrives, in the pieces in which the network gives it."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.generation_id = response.headers.get(GENERATION, "")
+        self.heard_at = time.monotonic()
+        self.is_done = False  # whether its reader has heard its end, whatever bytes may follow
+        self._response = response
+
+    @property
+    def is_single_object(self) -> bool:
+        """Whether the answer is no stream: an error told with 200, for instance."""
+        return self._response.content_type == "application/json"
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        content = self._response.content
+        try:
+            while received := await content.readany():
+                self.heard_at = time.monotonic()
+                yield received
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise unreachable(error) from error
+
+    async def read(self) -> bytes:
+        """All of it, and its end."""
+        try:
+            return await _read(self._response)
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the connection unless the answer was read to its end: that is what stops the provider's work."""
+        content = self._response.content
+        if self.is_done and not content.at_eof():
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                await asyncio.wait_for(content.readany(), END_SECONDS)
+        if content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+
+async def refusal(response: aiohttp.ClientResponse, refused: Refused = failure) -> ApiError:
+    """The error of a response that is not 200; the connection is given back or closed."""
+    try:
+        body = b""
+        while len(body) < ERROR_BYTES and (piece := await response.content.readany()):
+            body += piece
+    except (aiohttp.ClientError, TimeoutError):
+        pass  # what has come of it may say enough
+    finally:
+        response.close()
+    return refused(response.status, body, response.headers.get("Retry-After"))
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    try:
+        return await response.read()
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise unreachable(error) from error
+
+
+def unreachable(error: Exception) -> ApiError:
+    """The upstream could not be reached, or the connection broke."""
+    if isinstance(error, asyncio.TimeoutError):
+        return TimedOut("The upstream did not answer in time.")
+    return UpstreamFailed(f"The connection to the upstream failed: {type(error).__name__}.")

@@ -1,0 +1,78 @@
+"""Owns the way to whatever answers the Messages API: OpenRouter's endpoint for it, or a provider of its own."""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import aiohttp
+from yarl import URL
+
+from messages_api.errors import ApiError
+from messages_api.services.routing import ProviderAccess, Target
+from messages_api.services.upstream.failures import failure
+from messages_api.services.upstream.http import Http, HttpAnswer, HttpOrder, HttpStream, Refused
+from messages_api.services.upstream.openrouter import attribution
+
+#: For a client that names none; Anthropic's own API demands one (wire.md 1.1).
+VERSION = {"anthropic-version": "2023-06-01"}
+BETA = "anthropic-beta"
+#: Where OpenRouter looks for betas (its guide to provider routing); one that it does not know it leaves out.
+OPENROUTER_BETA = "x-anthropic-beta"
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesCall:
+    """A request to be relayed. `headers` are the client's `anthropic-version` and `anthropic-beta`, as they came."""
+
+    target: Target
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    api_key: str = field(repr=False)
+
+
+class MessagesUpstream:
+    """A target without a provider is OpenRouter's. Raises ApiError for what goes wrong on the way."""
+
+    def __init__(self, session: aiohttp.ClientSession, base_url: str, *, proxy: str = "", referer: str = "") -> None:
+        self._http = Http(session, proxy)
+        self._openrouter_url = URL(f"{base_url}/messages")
+        self._attribution = attribution(referer)
+
+    async def complete(self, call: MessagesCall) -> HttpAnswer:
+        return await self._http.complete(self._order(call), _refused_by(call))
+
+    async def stream(self, call: MessagesCall) -> HttpStream:
+        return await self._http.stream(self._order(call), _refused_by(call))
+
+    def _order(self, call: MessagesCall) -> HttpOrder:
+        headers = {"Content-Type": "application/json", **VERSION, **call.headers}
+        provider = call.target.provider
+        if provider is not None:
+            return HttpOrder(_address(provider), {**headers, **_credentials(call.api_key)}, call.body)
+        headers |= {**self._attribution, "Authorization": f"Bearer {call.api_key}"}
+        if BETA in headers:
+            headers[OPENROUTER_BETA] = headers[BETA]
+        return HttpOrder(self._openrouter_url, headers, call.body)
+
+
+def _address(provider: ProviderAccess) -> URL:
+    """Base URLs are written with and without the version in them."""
+    base = provider.base_url.rstrip("/")
+    return URL(f"{base}/messages" if base.endswith("/v1") else f"{base}/v1/messages")
+
+
+def _credentials(api_key: str) -> dict[str, str]:
+    """Anthropic takes either, others only one of them; a server on one's own machine may want none."""
+    return {"x-api-key": api_key, "Authorization": f"Bearer {api_key}"} if api_key else {}
+
+
+def _refused_by(call: MessagesCall) -> Refused:
+    provider = call.target.provider
+    return failure if provider is None else functools.partial(_refused, provider.name, call.api_key)
+
+
+def _refused(provider: str, api_key: str, status: int, body: bytes, retry_after: str | None) -> ApiError:
+    """The provider's own words, without its key, which need not look like one."""
+    if api_key:
+        body = body.replace(api_key.encode(), b"[redacted]")
+    return failure(status, body, retry_after, who=provider)

@@ -1,0 +1,379 @@
+"""What a target that speaks Messages says reaches the client byte for byte, but for the model's name and our ids."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pytest
+
+from messages_api.errors import ApiError, InvalidRequest, Overloaded, RateLimited
+from messages_api.services.translation.chat import AnswerError
+from messages_api.services.translation.relay_stream import AnswerRelay
+from messages_api.services.translation.usage import charged, tokens_of
+from messages_api.tests.stream_grammar import check_grammar, events_of, message_added_up
+from usage.pricing import Tokens
+
+Json = dict[str, Any]
+
+USAGE = {"input_tokens": 10, "cache_creation_input_tokens": 7, "cache_read_input_tokens": 100, "output_tokens": 1}
+MESSAGE: Json = {
+    "id": "gen-1",
+    "type": "message",
+    "role": "assistant",
+    "model": "anthropic/claude-sonnet-5-20260901",
+    "content": [],
+    "stop_reason": None,
+    "stop_sequence": None,
+    "usage": USAGE,
+    "provider": "Amazon Bedrock",
+}
+START = {"type": "message_start", "message": MESSAGE}
+#: As Anthropic writes them: a space behind each colon, escapes that another encoder would not choose.
+THINKING = (
+    b'event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":'
+    b'{"type":"thinking","thinking":"","signature":""}             }\n\n'
+)
+THOUGHT = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
+    b'"delta":{"type":"thinking_delta","thinking":"caf\\u00e9 \\/ event: error \xf0\x9f\x99\x82"}}\n\n'
+)
+SEAL = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
+    b'"delta":{"type":"signature_delta","signature":"Eq+\\/=="}}\n\n'
+)
+STOP_0 = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":0         }\n\n'
+TEXT = (
+    b'event: content_block_start\ndata: {"type":"content_block_start","index":1,"content_block":'
+    b'{"type":"text","text":""}}\n\n'
+)
+SAID = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":1,'
+    b'"delta":{"type":"text_delta","text":"Hello [DONE] \\u2028"}}\n\n'
+)
+STOP_1 = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":1}\n\n'
+CONTENT = [THINKING, THOUGHT, SEAL, STOP_0, TEXT, SAID, STOP_1]
+COST = b'"cost":0.00123,"is_byok":true,"cost_details":{"upstream_inference_cost":0.001}'
+JUDGED = (
+    b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},'
+    b'"usage":{"output_tokens": 42,"output_tokens_details":{"thinking_tokens":30},'
+    b'"server_tool_use":{"web_search_requests":2},' + COST + b"}}\n\n"
+)
+ENDED = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+COMMENT = b": OPENROUTER PROCESSING\n\n"
+DONE = b"data: [DONE]\n\n"
+
+
+def event(value: Json) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (value["type"].encode(), orjson.dumps(value))
+
+
+STREAM = [COMMENT, event(START), PING, *CONTENT, JUDGED, ENDED, DONE]
+
+
+def relay_of() -> AnswerRelay:
+    return AnswerRelay(message_id="msg_ours", model="claude-sonnet-5", input_tokens=77)
+
+
+def fed(relay: AnswerRelay, pieces: Iterable[bytes]) -> list[bytes]:
+    """What the client gets for each piece that says something to it."""
+    given = [data for piece in pieces for data in relay.feed(piece)]
+    relay.finish()
+    return given
+
+
+def answer(pieces: Iterable[bytes]) -> bytes:
+    return b"".join(fed(relay_of(), pieces))
+
+
+# --- bytes -----------------------------------------------------------------------------------------------------------
+
+
+def test_only_the_name_and_the_id_are_changed_and_what_is_no_event_is_dropped() -> None:
+    data = answer(STREAM)
+    assert data.endswith(b"".join([*CONTENT, JUDGED, ENDED]))
+    events = events_of(data)
+    check_grammar(events)
+    assert events[0] == {**START, "message": {**MESSAGE, "id": "msg_ours", "model": "claude-sonnet-5"}}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 50, 333, 1000, 10_000])
+def test_it_does_not_matter_where_the_network_cuts(size: int) -> None:
+    whole = b"".join(STREAM)
+    assert answer(whole[place : place + size] for place in range(0, len(whole), size)) == answer(STREAM)
+
+
+@pytest.mark.parametrize("size", [1, 50, 10_000])
+def test_lines_may_end_in_crlf(size: int) -> None:
+    whole = b"".join(STREAM).replace(b"\n", b"\r\n")
+    assert answer(whole[place : place + size] for place in range(0, len(whole), size)) == answer(STREAM)
+
+
+def test_many_events_that_came_together_leave_together() -> None:
+    pieces = [event(START) + THINKING, THOUGHT * 300, SEAL + STOP_0 + TEXT, SAID, STOP_1 + JUDGED + ENDED + DONE]
+    given = fed(relay_of(), pieces)
+    assert len(given) == len(pieces)
+    assert given[1] is pieces[1]  # not so much as copied
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        THOUGHT.partition(b"\n")[2],  # without its name, by which the client's SDK would know it
+        b": a comment before\n" + THOUGHT,
+        b"id: 1\n" + THOUGHT,
+        THOUGHT.replace(b"event: ", b"event:", 1).replace(b"data: ", b"data:", 1),
+        THOUGHT.replace(b',"delta"', b',\ndata: "delta"'),
+    ],
+    ids=["nameless", "commented", "numbered", "tight", "broken up"],
+)
+def test_an_event_that_is_framed_unusually_still_is_the_same_event(odd: bytes) -> None:
+    frames = answer([*STREAM[:4], odd, *STREAM[4:]]).split(b"\n\n")
+    name, _, data = frames[2].partition(b"\n")
+    assert name.removeprefix(b"event:").strip() == b"content_block_delta"
+    assert orjson.loads(data.removeprefix(b"data:")) == orjson.loads(THOUGHT.partition(b"data: ")[2])
+
+
+def test_events_that_are_not_known_yet_pass_within_the_answer() -> None:
+    odd = b'event: content_block_hint\ndata: {"type":"content_block_hint","index":0}\n\n'
+    assert odd in answer([*STREAM[:4], odd, *STREAM[4:]])
+
+
+# --- the beginning ---------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_given_before_the_first_content() -> None:
+    """So that another target can still be asked."""
+    relay = relay_of()
+    assert not [*relay.feed(b"".join(STREAM[:3]))]
+    [first] = relay.feed(THINKING)
+    assert [told["type"] for told in events_of(first)] == ["message_start", "content_block_start"]
+
+
+def test_a_start_of_ours_stands_for_the_upstreams_and_the_true_numbers_come_at_the_end() -> None:
+    relay = relay_of()
+    started = relay.start()
+    assert events_of(started)[0]["message"]["usage"] == {"input_tokens": 77, "output_tokens": 0}
+    assert relay.start() == b""
+    events = events_of(started + b"".join(fed(relay, STREAM)))
+    check_grammar(events)
+    assert [told["type"] for told in events].count("message_start") == 1
+    usage = message_added_up(events)["usage"]
+    assert usage == {**orjson.loads(JUDGED.partition(b"data: ")[2])["usage"], **USAGE, "output_tokens": 42}
+
+
+def test_a_start_that_the_upstream_has_given_by_then_is_given_as_it_is() -> None:
+    relay = relay_of()
+    assert not [*relay.feed(event(START))]
+    started = relay.start()
+    assert events_of(started)[0]["message"]["usage"] == USAGE
+    assert relay.start() == b""
+    data = started + b"".join(fed(relay, STREAM[2:]))
+    check_grammar(events_of(data))
+    assert JUDGED in data
+
+
+def test_a_number_of_message_delta_is_not_overruled_by_message_start() -> None:
+    relay = relay_of()
+    relay.start()
+    later = JUDGED.replace(b'"output_tokens": 42', b'"input_tokens": 11,"output_tokens": 42')
+    events = events_of(b"".join(fed(relay, [later if piece == JUDGED else piece for piece in STREAM])))
+    assert events[-2]["usage"]["input_tokens"] == 11
+
+
+# --- what is noted ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_started", [False, True])
+def test_tokens_cost_and_provider_are_noted_in_passing(is_started: bool) -> None:
+    relay = relay_of()
+    if is_started:
+        relay.start()
+    fed(relay, STREAM)
+    assert tokens_of(relay.usage) == Tokens(
+        input=10, output=42, cache_read=100, cache_write=7, reasoning=30, web_searches=2
+    )
+    assert charged(relay.usage) == 2_230_000_000  # with a key of one's own, the provider's part is paid beside it
+    assert relay.usage.cost == Decimal("0.00123")
+    assert (relay.provider, relay.upstream_id, relay.stop_reason) == ("Amazon Bedrock", "gen-1", "end_turn")
+
+
+def test_a_count_that_is_null_at_the_end_stays_what_it_was() -> None:
+    relay = relay_of()
+    relay.start()
+    later = JUDGED.replace(b'"output_tokens": 42', b'"cache_read_input_tokens":null,"output_tokens": 42')
+    events = events_of(b"".join(fed(relay, [later if piece == JUDGED else piece for piece in STREAM])))
+    assert tokens_of(relay.usage).cache_read == events[-2]["usage"]["cache_read_input_tokens"] == 100
+
+
+def test_what_was_written_to_the_cache_is_known_from_its_parts_too() -> None:
+    usage = {
+        "input_tokens": 1,
+        "cache_creation": {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 30},
+        "cache_read_input_tokens": None,
+        "output_tokens": 4,
+    }
+    relay = relay_of()
+    relay.whole(orjson.dumps({**MESSAGE, **WHOLE, "usage": usage}))
+    assert tokens_of(relay.usage) == Tokens(input=1, output=4, cache_write=32)
+
+
+def test_an_answer_that_was_left_early_is_noted_as_far_as_it_was_told() -> None:
+    relay = relay_of()
+    assert [*relay.feed(b"".join(STREAM[:5]))]
+    assert tokens_of(relay.usage) == Tokens(input=10, output=1, cache_read=100, cache_write=7)
+
+
+# --- what is no answer -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", range(len(STREAM) - 1))
+def test_a_cut_stream_is_an_error(count: int) -> None:
+    relay = relay_of()
+    with pytest.raises(AnswerError, match="before it was complete"):
+        fed(relay, STREAM[:count])
+    assert not relay.is_ended
+
+
+TROUBLE = {
+    "a second beginning": [*STREAM[:4], event(START), *STREAM[4:]],
+    "no beginning": STREAM[3:],
+    "a delta without a block": [*STREAM[:3], *STREAM[4:]],
+    "an end without a judgement": [*STREAM[:-3], ENDED],
+    "no content": [event(START), JUDGED, ENDED],
+    "no content and no reason": [event(START), JUDGED.replace(b'"end_turn"', b"null"), ENDED],
+    "no message": [event({"type": "message_start"})],
+    "a message that is none": [event({"type": "message_start", "message": 7})],
+    "usage that is none": [event({**START, "message": {**MESSAGE, "usage": {"input_tokens": "many"}}})],
+    "a late usage that is none": [*STREAM[:-3], JUDGED.replace(b": 42", b':"x"')],
+    "no JSON": [event(START), b"event: message_delta\ndata: {\n\n"],
+    "bytes that are no text": [event(START), b'event: message_delta\ndata: {"type":"\xff"}\n\n'],
+    "a page": [b"<html>\n\n<body>\n\n"],
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+def test_what_is_not_a_whole_answer_is_an_error(trouble: str) -> None:
+    with pytest.raises(AnswerError):
+        fed(relay_of(), TROUBLE[trouble])
+
+
+def test_a_late_usage_that_is_none_leaves_what_was_told_before() -> None:
+    relay = relay_of()
+    with pytest.raises(AnswerError):
+        fed(relay, TROUBLE["a late usage that is none"])
+    assert tokens_of(relay.usage).cache_read == 100
+
+
+def test_an_event_whose_end_is_missing_is_not_overtaken_by_the_next() -> None:
+    relay = relay_of()
+    assert [*relay.feed(b"".join(STREAM[:4]))]
+    assert not [*relay.feed(THOUGHT.removesuffix(b"\n"))]
+    with pytest.raises(AnswerError):
+        [*relay.feed(THOUGHT)]
+
+
+@pytest.mark.parametrize("reason", ["refusal", "max_tokens", "model_context_window_exceeded", "stop_sequence"])
+def test_an_answer_may_end_without_content_for_a_reason_of_its_own(reason: str) -> None:
+    events = events_of(answer([event(START), JUDGED.replace(b"end_turn", reason.encode()), ENDED]))
+    assert [told["type"] for told in events] == ["message_start", "message_delta", "message_stop"]
+    assert events[1]["delta"]["stop_reason"] == reason
+
+
+def test_an_event_that_does_not_end_is_given_up() -> None:
+    relay = relay_of()
+    with pytest.raises(AnswerError, match="more than"):
+        for _ in range(20):
+            [*relay.feed(b"x" * 1024 * 1024)]
+
+
+def told_error(**error: Any) -> bytes:
+    return event({"type": "error", "error": error, "request_id": "req_upstream"})
+
+
+ERRORS: list[tuple[bytes, type[ApiError], str]] = [
+    (told_error(type="overloaded_error", message="Overloaded"), Overloaded, "Overloaded"),
+    (told_error(type="rate_limit_error", message="Slow."), RateLimited, "Slow."),
+    (told_error(type="api_error", message="Busy.", error_type="provider_overloaded"), Overloaded, "Busy."),
+    (
+        told_error(type="invalid_request_error", message="Bad key sk-ant-0123456789 of org_1a2b3c4d5e"),
+        InvalidRequest,
+        "Bad key [redacted] of [account]",
+    ),
+    (b'data: {"error":{"code":529,"message":"As a chat tells it."}}\n\n', Overloaded, "As a chat tells it."),
+]
+
+
+@pytest.mark.parametrize(("told", "kind", "words"), ERRORS)
+@pytest.mark.parametrize("place", [1, 4, 6, 10])
+def test_an_error_in_the_middle_is_raised_in_its_own_words(
+    place: int, told: bytes, kind: type[ApiError], words: str
+) -> None:
+    with pytest.raises(ApiError) as raised:
+        fed(relay_of(), [*STREAM[:place], told, *STREAM[place:]])
+    assert type(raised.value) is kind
+    assert raised.value.message == words
+
+
+def test_what_came_before_an_error_is_given_first() -> None:
+    relay, given = relay_of(), []
+    with pytest.raises(Overloaded):
+        for data in relay.feed(b"".join([*STREAM[:5], ERRORS[0][0], *STREAM[5:]])):
+            given.append(data)
+    assert given[0].endswith(THINKING + THOUGHT)
+
+
+def test_nothing_is_given_after_the_end() -> None:
+    relay = relay_of()
+    fed(relay, STREAM)
+    assert not [*relay.feed(b"".join(STREAM))]
+
+
+# --- an answer that is not streamed ----------------------------------------------------------------------------------
+
+WHOLE = {
+    "content": [{"type": "thinking", "thinking": "Hm.", "signature": "Eq/="}, {"type": "text", "text": "Hello"}],
+    "stop_reason": "end_turn",
+}
+
+
+def test_a_whole_answer_keeps_its_bytes() -> None:
+    content = rb'[ {"type":"tool_use","id":"t","name":"Bash","input":{"n": 1.0,"s":"caf\u00e9 \/"}} ]'
+    body = b'\n\n  {"type":"message","id":"gen-1","model":"m","content":%s,"stop_reason":"tool_use",' % content
+    data = relay_of().whole(body + b'"usage":{"input_tokens":1,"output_tokens":2,"cost": 1e-05}}')
+    assert content in data
+    assert b'"cost": 1e-05' in data
+    message = orjson.loads(data)
+    assert (message["id"], message["model"]) == ("msg_ours", "claude-sonnet-5")
+
+
+def test_a_whole_answer_is_noted() -> None:
+    relay = relay_of()
+    relay.whole(orjson.dumps({**MESSAGE, **WHOLE, "usage": {**USAGE, "cost": 0.00123}}))
+    assert tokens_of(relay.usage) == Tokens(input=10, output=1, cache_read=100, cache_write=7)
+    assert charged(relay.usage) == 1_230_000_000
+    assert (relay.provider, relay.upstream_id, relay.stop_reason) == ("Amazon Bedrock", "gen-1", "end_turn")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"<html>", b"null", b"{}", b'{"type":"other"}', b'{"type":"message","content":7}', b'{"content":[{}]}']
+    + [orjson.dumps({**MESSAGE, "content": [], "stop_reason": reason}) for reason in ("end_turn", "tool_use", None)],
+)
+def test_a_whole_answer_that_is_none_is_an_error(body: bytes) -> None:
+    with pytest.raises(AnswerError):
+        relay_of().whole(body)
+
+
+def test_a_whole_refusal_may_be_empty() -> None:
+    body = orjson.dumps({**MESSAGE, "stop_reason": "refusal"})
+    assert orjson.loads(relay_of().whole(body))["stop_reason"] == "refusal"
+
+
+@pytest.mark.parametrize(("told", "kind", "words"), ERRORS)
+def test_an_error_told_with_200_is_an_error(told: bytes, kind: type[ApiError], words: str) -> None:
+    with pytest.raises(ApiError) as raised:
+        relay_of().whole(told.partition(b"data: ")[2])
+    assert (type(raised.value), raised.value.message) == (kind, words)
