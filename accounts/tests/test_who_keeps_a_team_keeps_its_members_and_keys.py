@@ -116,6 +116,24 @@ def test_a_key_is_made_for_a_member_and_revoked(admin: Client) -> None:
     assert not key.is_usable
 
 
+@pytest.mark.parametrize(
+    "globs", ["openai/ gpt", "a" * 201, "openai/*\n<script>", "\n".join("abc" for _ in range(101))]
+)
+def test_models_that_no_name_could_match_are_an_error_at_their_field(alice: Member, admin: Client, globs: str) -> None:
+    page = send(admin, change(ApiKey.objects.filter(membership=alice.membership)[0]), allowed_models=globs)
+    assert "allowed_models" in page.context["adminform"].form.errors
+
+
+def test_models_that_a_key_may_use_are_written_one_a_line(alice: Member, admin: Client) -> None:
+    key = ApiKey.objects.filter(membership=alice.membership)[0]
+    send(admin, change(key), allowed_models="openai/*\r\n~anthropic/claude-sonnet-latest\r\ngpt-5.1:nitro")
+    assert ApiKey.objects.get(pk=key.pk).model_globs == (
+        "openai/*",
+        "~anthropic/claude-sonnet-latest",
+        "gpt-5.1:nitro",
+    )
+
+
 def test_the_teams_own_openrouter_key_is_kept_and_pays(alice: Member, owner: Client) -> None:
     secret = "sk-or-v1-acme-0123456789abcdef"
     send(owner, reverse("admin:accounts_openrouterkey_add"), name="ours", team=alice.team.pk, secret=secret)

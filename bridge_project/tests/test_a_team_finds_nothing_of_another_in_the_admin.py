@@ -15,7 +15,7 @@ from django.urls import NoReverseMatch, reverse
 
 from accounts.admin_base import BridgeAdmin
 from accounts.audit import SECRET_FIELDS
-from accounts.models import Membership
+from accounts.models import Membership, User
 from accounts.scope import SHARED, Scope, crosses_many
 from testing import cast
 from testing.admin_rows import ROWS
@@ -159,6 +159,14 @@ def test_completing_a_name_while_typing_offers_nothing(world: World, model: type
                 response = world.browser.get(reverse("admin:autocomplete"), {**asked, "term": term})
                 assert response.status_code in {200, *REFUSED}
                 assert tells_nothing(response)
+
+
+@pytest.mark.parametrize("name", ["change", "history"])
+def test_the_pages_of_somebody_who_is_in_both_teams_name_ones_own_alone(world: World, name: str) -> None:
+    response = world.browser.get(address(User, name, User.objects.get(email="eve@both.example").pk))
+    assert response.status_code == 200
+    assert tells_nothing(response)
+    assert name == "history" or "Acme" in response.content.decode()
 
 
 # --- a guessed address -----------------------------------------------------------------------------------------------
