@@ -17,7 +17,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, RelatedDropdo
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from accounts.audit import SECRET_FIELDS, AuditEntry
+from accounts.audit import AuditEntry
 from accounts.scope import Scope, crosses_many, is_superuser, scope_of, teams_of, visible
 
 if TYPE_CHECKING:
@@ -107,12 +107,22 @@ class BridgeAdmin(ModelAdmin):
         return rows if is_superuser(request) else self.scope.narrowed(rows, teams_of(request))
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        """Nobody finds a secret out letter by letter, nor whether something exists that he may not see."""
-        if not SECRET_FIELDS.isdisjoint(lookup.split("__")):
+        """An address asks for what the page's filters offer: no secret letter by letter, nothing of another team."""
+        if request is None:
             return False
-        if request is None or (not is_superuser(request) and crosses_many(self.model, lookup)):
+        offered = any(_begins(lookup, path) for path in self._filtered_paths(request))
+        if _is_of_a_field(self.model, lookup) and not offered:
+            return False
+        if not is_superuser(request) and crosses_many(self.model, lookup):
             return False
         return bool(super().lookup_allowed(lookup, value, request))
+
+    def _filtered_paths(self, request: HttpRequest) -> Iterator[str]:
+        if self.date_hierarchy:
+            yield self.date_hierarchy
+        for offered in self.get_list_filter(request):
+            path: Any = offered[0] if isinstance(offered, tuple) else offered
+            yield path if isinstance(path, str) else path.parameter_name
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Whoever is not a superuser chooses among what he sees, and leaves nothing without a team."""
@@ -205,6 +215,16 @@ class BridgeInline(TabularInline):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return is_superuser(request)
+
+
+def _is_of_a_field(model: Any, lookup: str) -> bool:
+    """Other names are those of a filter's own parameters, or nothing at all, which Django says."""
+    first = lookup.partition("__")[0]
+    return any(first in {field.name, getattr(field, "attname", "")} for field in model._meta.get_fields())
+
+
+def _begins(lookup: str, path: str) -> bool:
+    return f"{lookup}__".startswith(f"{path}__")
 
 
 def _out_of_sight(request: HttpRequest, obj: models.Model) -> Iterator[str]:

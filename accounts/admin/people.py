@@ -88,9 +88,6 @@ class UserAdmin(DjangoUserAdmin, BridgeAdmin):  # type: ignore[misc,type-arg]  #
     def get_list_filter(self, request: HttpRequest) -> tuple[Any, ...]:
         return tuple(self.list_filter) if is_superuser(request) else ()
 
-    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        return request is not None and is_superuser(request) and super().lookup_allowed(lookup, value, request)
-
     # --- the list ---
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:

@@ -68,8 +68,9 @@ def test_what_no_key_opens_is_named_and_the_rest_is_done(settings: Any) -> None:
     assert decrypt(OpenRouterKey.objects.exclude(name="lost").get().ciphertext) == SECRET
 
 
-def test_a_secret_that_is_filled_in_meanwhile_is_not_written_over() -> None:
+def test_a_secret_that_is_filled_in_meanwhile_is_not_written_over(settings: Any) -> None:
     row = OpenRouterKey.objects.get()
+    settings.FIELD_ENCRYPTION_KEYS = [NEW, OLD]
     newer = encrypt("sk-or-v1-newer")
     OpenRouterKey.objects.update(ciphertext=newer)
     rotate_encryption_keys._rotate_row(OpenRouterKey, row.pk, row.ciphertext)
