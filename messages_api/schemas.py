@@ -7,10 +7,10 @@ which go through unread. Sources: the anthropic SDK's `MessageCreateParams` and 
 
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from messages_api.errors import InvalidRequest, NotFound
 from messages_api.fields import (
@@ -317,6 +317,10 @@ class ThreadContinue(Tagged, tag="continue"):
     previous_message_id: str
 
 
+#: What is watched for in an answer's text costs something with every piece of it.
+StopSequences = Annotated[list[Annotated[str, Meta(min_length=1, max_length=500)]], Meta(max_length=100)]
+
+
 class MessagesRequest(Struct, kw_only=True):
     """A request for an answer, or (without `max_tokens`) for a count of its tokens."""
 
@@ -328,7 +332,7 @@ class MessagesRequest(Struct, kw_only=True):
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
-    stop_sequences: list[str] | None = None
+    stop_sequences: StopSequences | None = None
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None

@@ -1,4 +1,4 @@
-"""Runs the real Claude Code, as npm installs it, against a server of ours: with a prompt, or in a terminal."""
+"""Runs the real Claude Code, as npm installs it, against a server of ours: a prompt, a session, or in a terminal."""
 
 import fcntl
 import os
@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = ROOT / ".node" / "node_modules" / ".bin" / "claude"
 ALLOWED_TOOLS = "Bash Read WebSearch Agent"
 RUN_SECONDS = 60
+STOP_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,7 @@ def ask(prompt: str, *arguments: str, **env: str) -> Answer:
         done = subprocess.run(
             [str(PROGRAM), "-p", prompt, "--allowedTools", ALLOWED_TOOLS, "--output-format", "json", *arguments],
             cwd=folder,
-            env={
-                "HOME": folder,
-                "PATH": os.environ["PATH"],
-                "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-                "DISABLE_AUTOUPDATER": "1",
-                **env,
-            },
+            env={**_quiet(folder), **env},
             capture_output=True,
             timeout=RUN_SECONDS,
             stdin=subprocess.DEVNULL,
@@ -65,6 +60,73 @@ def ask(prompt: str, *arguments: str, **env: str) -> Answer:
     if not done.stdout.strip():
         raise RuntimeError(f"Claude Code printed nothing (exit {done.returncode}): {done.stderr.decode()[-2000:]}")
     return Answer(orjson.loads(done.stdout), done.returncode)
+
+
+class Session:
+    """Claude Code without a terminal, for as many turns as one likes: its stream-json protocol, a line each way."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.id = ""
+        self._process = process
+
+    def say(self, prompt: str) -> str:
+        """One turn, with all the tools that it takes: the answer's last words. Raises RuntimeError for an error."""
+        self._write({"type": "user", "message": {"role": "user", "content": prompt}})
+        result = self._read("result")
+        self.id = result["session_id"]
+        if result["is_error"]:
+            raise RuntimeError(f"{prompt}: {result}")
+        return str(result["result"])
+
+    def use_model(self, name: str) -> None:
+        """What `/model` does: the conversation goes on with another model."""
+        self._write({"type": "control_request", "request_id": name, "request": {"subtype": "set_model", "model": name}})
+        response = self._read("control_response")["response"]
+        if response["subtype"] != "success":
+            raise RuntimeError(f"{name}: {response}")
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _write(self, message: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(orjson.dumps(message) + b"\n")
+        self._process.stdin.flush()
+
+    def _read(self, kind: str) -> dict[str, Any]:
+        """The next message of a kind."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            message: dict[str, Any] = orjson.loads(line)
+            if message["type"] == kind:
+                return message
+        raise RuntimeError(f"Claude Code ended before it told a {kind} (exit {self._process.wait()})")
+
+
+@contextmanager
+def session(home: Path, *arguments: str, **env: str) -> Iterator[Session]:
+    """A session in the folder `home`, which keeps its transcript: `--resume ID` goes on with it in another process."""
+    command = [str(PROGRAM), "-p", "--verbose", "--input-format", "stream-json", "--output-format", "stream-json"]
+    process = subprocess.Popen(
+        [*command, "--allowedTools", ALLOWED_TOOLS, *arguments],
+        cwd=home,
+        env={**_quiet(str(home)), **env},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    running = Session(process)
+    try:
+        yield running
+    finally:
+        running.close()
 
 
 class Terminal:
@@ -119,6 +181,16 @@ def terminal(base_url: str, api_key: str) -> Iterator[Terminal]:
             yield screen
         finally:
             screen.close()
+
+
+def _quiet(home: str) -> dict[str, str]:
+    """The environment of a client that asks nobody but the server."""
+    return {
+        "HOME": home,
+        "PATH": os.environ["PATH"],
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "DISABLE_AUTOUPDATER": "1",
+    }
 
 
 def _onboarded(folder: Path, api_key: str) -> dict[str, Any]:

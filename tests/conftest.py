@@ -10,6 +10,8 @@ from testing.claude_code import Answer, ask
 from testing.server_process import ServerProcess
 from testing.simulator_process import SimulatorProcess
 
+ANSWERING = ("/chat/completions", "/messages")
+
 
 @pytest.fixture(scope="session")
 def simulator() -> Iterator[SimulatorProcess]:
@@ -43,12 +45,10 @@ def client(server: ServerProcess) -> anthropic.Anthropic:
 
 @pytest.fixture
 def upstream_requests(simulator: SimulatorProcess) -> Callable[[str], list[dict[str, Any]]]:
-    """The bodies of the chat completions that reached the simulator under a session id."""
+    """The bodies of the requests for an answer, translated or relayed, that reached the simulator in a session."""
 
     def bodies(session_id: str) -> list[dict[str, Any]]:
-        received = [
-            request["body"] for request in simulator.requests() if request["path"].endswith("/chat/completions")
-        ]
+        received = [request["body"] for request in simulator.requests() if request["path"].endswith(ANSWERING)]
         return [body for body in received if body.get("session_id") == session_id]
 
     return bodies

@@ -96,5 +96,7 @@ def _log(entry: Entry, outcome: Outcome, error: BaseException | None) -> None:
             "output_tokens": tokens.output,
             "cost_usd": str(usd(cost)),
             "latency_ms": entry.latency_ms,
+            "held_ms": round(entry.held_seconds * 1000),
+            "attempts": max(1, len(entry.attempts)),
         },
     )

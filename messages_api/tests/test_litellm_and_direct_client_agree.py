@@ -240,7 +240,7 @@ async def test_the_body_reaches_the_wire_unchanged(
     assert sent.pop("stream") is streamed
     direct_row["body"].pop("stream", None)
     assert sent == direct_row["body"]
-    assert {"tools", "reasoning", "plugins", "session_id", "user"} <= sent.keys()
+    assert {"tools", "reasoning", "session_id", "user"} <= sent.keys()
     assert "cache_control" in sent["tools"][0]
     if family == "anthropic":
         assert [detail["type"] for detail in sent["messages"][2]["reasoning_details"]] == [

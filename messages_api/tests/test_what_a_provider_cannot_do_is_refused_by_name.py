@@ -141,3 +141,10 @@ async def test_what_openai_answers_only_at_its_responses_api(upstream: LiteLlmUp
     error, words = await refusal_of(upstream, provider, "openai", "gpt-5-codex")
     assert error is InvalidRequest
     assert "Responses API" in words
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-pro", "claude-sonnet-4-5"])
+async def test_a_package_that_a_provider_needs(model: str, upstream: LiteLlmUpstream, provider: Provider) -> None:
+    error, words = await refusal_of(upstream, provider, "vertex_ai", model)
+    assert error is InvalidRequest
+    assert "lacks the package" in words

@@ -84,6 +84,7 @@ class Entry:
     tokens: Tokens = field(default_factory=Tokens)
     charged: int | None = None  # picodollars, as the provider said
     stop_reason: str = ""
+    held_seconds: float = 0.0  # in which content waited for a tool call beside it to be complete
     attempt_began_at: float | None = None
 
     # all of them

@@ -14,7 +14,7 @@ from messages_api.services.translation.last_words import last_words
 from messages_api.services.translation.request import translate_request
 from messages_api.services.translation.response import message_of
 from messages_api.services.translation.stream import StreamTranslator
-from messages_api.services.translation.usage import charged, tokens_of
+from messages_api.services.translation.usage import charged, estimated_tokens, tokens_of
 from messages_api.services.upstream.base import ChatCall, ChatStream, ChatUpstream
 from usage.services.ledger import Entry
 
@@ -37,6 +37,7 @@ class TranslatedAttempt:
         self._stream: ChatStream | None = None
         self._generation_id = ""
         self._heard_at = time.monotonic()
+        self._input_tokens = input_tokens
         request, tools = asked.request, translation.tools
         self._translator = StreamTranslator(
             message_id=asked.message_id,
@@ -77,9 +78,12 @@ class TranslatedAttempt:
         entry.generation_id = self._generation_id
         entry.stop_reason = translator.stop_reason or ""
         entry.provider = translator.provider
+        entry.held_seconds = translator.held_seconds
         if translator.usage is not None:
             entry.tokens = tokens_of(translator.usage)
             entry.charged = charged(translator.usage)
+        elif translator.characters:  # broken off, or stopped here, before the upstream told what it used
+            entry.tokens = estimated_tokens(self._input_tokens, translator.characters)
 
     async def close(self) -> None:
         if self._stream is not None:

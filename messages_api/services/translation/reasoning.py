@@ -110,29 +110,19 @@ def redacted_data(detail: ReasoningDetail, family: str) -> str:
 
 def reasoning_back(blocks: Iterable[AssistantBlock], family: str) -> dict[str, Any]:
     """The fields of an assistant message that give `family` its own reasoning back, in order; foreign is left out."""
-    carried = [
-        _carried(block, position)
-        for position, block in enumerate(b for b in blocks if isinstance(b, ThinkingBlock | RedactedThinkingBlock))
-    ]
-    details = _once([detail for origin, detail in carried if origin == family])
-    if not details:
-        return {}
-    if all(detail["type"] == PLAIN for detail in details):
-        text = "".join(text_of(detail) for detail in details)
-        return {"reasoning": text} if text else {}
-    return {"reasoning_details": [detail for detail in details if detail["type"] != PLAIN]}
+    thoughts = [block for block in blocks if isinstance(block, ThinkingBlock | RedactedThinkingBlock)]
+    signed = {block.signature for block in thoughts if isinstance(block, ThinkingBlock)}
+    carried = [(block, *_carried(block, position)) for position, block in enumerate(thoughts)]
+    details = [detail for block, origin, detail in carried if origin == family and not _is_copy(block, detail, signed)]
+    text = "".join(text_of(detail) for detail in details if detail["type"] == PLAIN)
+    kept = [detail for detail in details if detail["type"] != PLAIN]
+    return ({"reasoning": text} if text else {}) | ({"reasoning_details": kept} if kept else {})
 
 
-def _once(details: list[ReasoningDetail]) -> list[ReasoningDetail]:
-    """`details` without copies: OpenRouter's Messages endpoint tells a signed thought twice, the second time sealed."""
-    kept: list[ReasoningDetail] = []
-    seen: set[tuple[str, str | None]] = set()
-    for detail in details:
-        proof = detail.get("signature") or detail.get("data")
-        if proof is None or (proof, detail.get("id")) not in seen:
-            kept.append(detail)
-            seen.add((proof or "", detail.get("id")))
-    return kept
+def _is_copy(block: ThinkingBlock | RedactedThinkingBlock, detail: ReasoningDetail, signed: set[str]) -> bool:
+    """OpenRouter's Messages endpoint tells a signed thought twice: as it is, then sealed."""
+    is_sealed = isinstance(block, RedactedThinkingBlock) and block.data.startswith(OPENROUTER_SEAL)
+    return is_sealed and detail.get("signature") in signed
 
 
 def _carried(block: ThinkingBlock | RedactedThinkingBlock, position: int) -> tuple[str, ReasoningDetail]:

@@ -64,9 +64,15 @@ def anthropic_usage(usage: ChatUsage, *, service_tier: str = "", searches: int =
     )
 
 
-def estimated_usage(input_tokens: int, characters: int) -> Usage:
+def estimated_tokens(input_tokens: int, characters: int) -> Tokens:
     """Where the upstream tells nothing: the estimate of the input, and the answer at four characters a token."""
-    return Usage(input_tokens, -(-characters // CHARACTERS_PER_TOKEN))
+    return Tokens(input=input_tokens, output=-(-characters // CHARACTERS_PER_TOKEN))
+
+
+def estimated_usage(input_tokens: int, characters: int) -> Usage:
+    """The same, as the client is told it."""
+    tokens = estimated_tokens(input_tokens, characters)
+    return Usage(tokens.input, tokens.output)
 
 
 def _count(value: float | None) -> int:

@@ -77,6 +77,7 @@ class LiteLlmUpstream:
             if order is not None:
                 return await self._http.stream(order, functools.partial(_refused, place))
             arguments = _arguments(place, _body(call, place))
+            library.module_level_aclient.timeout = _patience()  # Gemini's streams know no other
             async with asyncio.timeout(SILENCE_SECONDS):
                 wrapper = await library.acompletion(**arguments, stream_options={"include_usage": True})
                 return LiteLlmStream(wrapper, await _source(wrapper, place), place)
@@ -122,7 +123,7 @@ class LiteLlmStream:
     async def __aiter__(self) -> AsyncIterator[list[ChatChunk]]:
         fold = Fold(self._place)
         with told(self._place):
-            async for piece in _within_silence(self._source):
+            async for piece in self._source:
                 self.heard_at = time.monotonic()
                 if piece is None or isinstance(piece, dict):
                     _check_says_nothing(piece or {}, self._place)
@@ -231,7 +232,6 @@ def _keep_the_ends_it_flattens(library: Library) -> None:
     words: Any = import_module("litellm.litellm_core_utils.core_helpers")._FINISH_REASON_MAP
     words.update({name: name for name in NATIVE_ENDS})
     library.Choices.model_fields["finish_reason"].annotation = str
-    library.Choices.model_rebuild(force=True)
     gemini: Any = import_module("litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini").VertexGeminiConfig
     said: Any = gemini._check_finish_reason
 
@@ -362,14 +362,13 @@ def _wants_responses(library: Library, ways: Ways, parameters: Chat) -> bool:
 
 def _arguments(place: Place, body: Chat) -> Chat:
     """What `acompletion` is called with. One attempt: trying again is decided above us."""
-    client: Any = import_module("httpx")  # LiteLLM's; it costs 0.4 s, so not before LiteLLM itself
     provider_request.refuse_attachments_that_would_be_lost(body, place)
     return {
         "model": place.full_model,
         "messages": provider_request.messages(body, place, with_seals=True),
         "api_key": place.api_key or None,
         "base_url": place.base_url or None,
-        "timeout": client.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
+        "timeout": _patience(),
         "num_retries": 0,
         "max_retries": 0,
         "drop_params": True,
@@ -379,16 +378,9 @@ def _arguments(place: Place, body: Chat) -> Chat:
     }
 
 
-async def _within_silence(source: Any) -> AsyncIterator[Any]:
-    """The bound that LiteLLM is given does not hold for Gemini's streams, whose client it shares between all calls."""
-    pieces = aiter(source)
-    while True:
-        try:
-            async with asyncio.timeout(SILENCE_SECONDS):
-                piece = await anext(pieces)
-        except StopAsyncIteration:
-            return
-        yield piece
+def _patience() -> Any:
+    httpx: Any = import_module("httpx")  # LiteLLM's; it costs 0.4 s, so not before LiteLLM itself
+    return httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
 
 
 async def _source(wrapper: Any, place: Place) -> Any:

@@ -90,11 +90,7 @@ class HttpChatStream:
 
 def whole_answer(body: bytes) -> ChatChunk:
     """A completion that is not streamed. Raises ApiError for an error told with 200."""
-    answer = _chunk(body)
-    for choice in answer.choices or ():
-        if tells_error(choice):
-            raise failure_in_answer(bytes(choice.error))
-    return answer
+    return _chunk(body)
 
 
 def _until_failure(payloads: list[bytes]) -> Iterator[list[ChatChunk]]:
@@ -116,6 +112,7 @@ def _chunk(payload: bytes) -> ChatChunk:
         chunk = decode_chunk(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UpstreamFailed(f"The upstream sent something that is not a chat completion: {error}") from error
-    if tells_error(chunk):
-        raise failure_in_answer(bytes(chunk.error))
+    for told in (chunk, *(chunk.choices or ())):
+        if tells_error(told):
+            raise failure_in_answer(bytes(told.error))
     return chunk

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from accounts.redaction import redact
-from messages_api.errors import ApiError, TimedOut, UpstreamFailed
+from messages_api.errors import ApiError, InvalidRequest, TimedOut, UpstreamFailed
 from messages_api.services.upstream.failures import failure
 from messages_api.services.upstream.provider_request import Chat, Place
 from messages_api.services.upstream.sse_reader import LineTooLong
@@ -43,6 +43,8 @@ def _api_error(place: Place, error: Exception) -> ApiError:
         return refused(place, response.status_code, _body(chain), response.headers.get("retry-after"))
     if any(isinstance(cause, TimeoutError) or type(cause).__name__.endswith("Timeout") for cause in chain):
         return TimedOut(f"{place.name} did not answer in time.")
+    if missing := next((cause for cause in chain if isinstance(cause, ModuleNotFoundError)), None):
+        return InvalidRequest(f"model: {place.name} cannot be asked: this server lacks the package {missing.name}.")
     if long := next((cause for cause in chain if isinstance(cause, LineTooLong)), None):
         return UpstreamFailed(str(long))
     return _told_in_the_answer(place, chain)
