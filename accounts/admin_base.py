@@ -1,16 +1,24 @@
-"""Owns what the admin pages of every app have in common: their base class, fields for secrets, and links as actions."""
+"""Owns what the admin pages of every app have in common: who may do what there, secrets going in, links as actions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from django import forms
-from django.core.exceptions import ValidationError
+from django.contrib.admin.utils import unquote
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.validators import MinLengthValidator, RegexValidator
-from django.http import HttpRequest
+from django.db import models
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, RelatedDropdownFilter
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminPasswordWidget
+
+from accounts.audit import AuditEntry
+from accounts.scope import Scope, crosses_many, is_superuser, scope_of, teams_of, visible
 
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm[Any]
@@ -19,6 +27,7 @@ else:
 
 F = TypeVar("F", bound=Callable[..., Any])
 SHORTEST_SECRET = 16
+LONGEST_HISTORY = 200
 KEEPS_THE_OLD_ONE = "Stored encrypted and never shown again. Leave it empty to keep the present one."
 
 
@@ -32,7 +41,15 @@ page_action = cast(Decorator, action)
 
 
 class BridgeAdmin(ModelAdmin):
-    """A page of ours: above every list stands what it holds, and in an empty one what to do first."""
+    """A page of ours. It shows everybody what is theirs, and above every list what it holds.
+
+    A superuser may do everything. An administrator of teams may do what `team_admins_may` names ("view", "add",
+    "change", "delete"), with the rows that `scope` gives to his teams. Django's permissions play no part.
+    """
+
+    scope: Scope  # every page declares its own: a test looks
+    team_admins_may: frozenset[str] = frozenset()
+    is_audited = True
 
     intro = ""
     empty_hint = ""
@@ -49,9 +66,123 @@ class BridgeAdmin(ModelAdmin):
     actions_detail: tuple[str, ...] = ()  # type: ignore[assignment]  # see above
     add_fieldsets: tuple[Any, ...] = ()
 
+    # --- what may be done ---
+
+    def may(self, request: HttpRequest, what: str, obj: Any = None) -> bool:
+        """Whether whoever sent this may do so with `obj`; without one, whether at all."""
+        if is_superuser(request):
+            return True
+        teams = teams_of(request)
+        if what not in self.team_admins_may or not teams:
+            return False
+        if obj is not None and not isinstance(obj, models.Model):  # Unfold hands over what stands in the address
+            obj = self.get_object(request, unquote(str(obj)))
+            return obj is not None and self.may(request, what, obj)
+        return obj is None or self.scope.holds(obj, teams)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "view")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may(request, "view", obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "add")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may(request, "change", obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may(request, "delete", obj)
+
+    def has_superuser_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """For actions: `permissions=["superuser"]`."""
+        return is_superuser(request)
+
+    # --- what can be seen and chosen ---
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
+        """What lists, pages of a row, actions and autocompletion find."""
+        rows = super().get_queryset(request)
+        return rows if is_superuser(request) else self.scope.narrowed(rows, teams_of(request))
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """An address asks for what the page's filters offer: no secret letter by letter, nothing of another team."""
+        if request is None:
+            return False
+        offered = any(_begins(lookup, path) for path in self._filtered_paths(request))
+        if _is_of_a_field(self.model, lookup) and not offered:
+            return False
+        if not is_superuser(request) and crosses_many(self.model, lookup):
+            return False
+        return bool(super().lookup_allowed(lookup, value, request))
+
+    def _filtered_paths(self, request: HttpRequest) -> Iterator[str]:
+        if self.date_hierarchy:
+            yield self.date_hierarchy
+        for offered in self.get_list_filter(request):
+            path: Any = offered[0] if isinstance(offered, tuple) else offered
+            yield path if isinstance(path, str) else path.parameter_name
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Whoever is not a superuser chooses among what he sees, and leaves nothing without a team."""
+        if is_superuser(request):
+            return super().formfield_for_foreignkey(db_field, request, **kwargs)
+        field = super().formfield_for_foreignkey(
+            db_field, request, **{**kwargs, "queryset": visible(request, db_field.remote_field.model)}
+        )
+        if field is not None and db_field.name == self.scope.path.partition("__")[0]:
+            field.required, field.help_text = True, ""
+        if field is not None and db_field.name == self.scope.path and len(teams_of(request)) == 1:
+            (field.initial,) = teams_of(request)
+        return field
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if not is_superuser(request):
+            kwargs["queryset"] = visible(request, db_field.remote_field.model)
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """What a row points to and its administrator cannot see stays as it is: no choice of his would hold it."""
+        fields = tuple(super().get_readonly_fields(request, obj))
+        if obj is None or is_superuser(request):
+            return fields
+        return (*fields, *(name for name in _out_of_sight(request, obj) if name not in fields))
+
+    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
+        """The last look before anything is written: however the form was filled in, the row stays in his teams."""
+        obj = super().save_form(request, form, change)
+        if not is_superuser(request) and not self.scope.holds(obj, teams_of(request)):
+            raise PermissionDenied
+        return obj
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """What the audit log says of one row, to whom that row's team is no secret."""
+        obj = self.get_object(request, unquote(object_id))
+        if obj is None:
+            return super().history_view(request, object_id)  # Django's words for what is not there
+        if not self.has_view_permission(request, obj):
+            raise PermissionDenied
+        entries = visible(request, AuditEntry).filter(
+            content_type=ContentType.objects.get_for_model(obj), object_pk=str(obj.pk)
+        )
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"History of {obj}",
+            "opts": self.opts,
+            "object": obj,
+            "headings": ("Time (UTC)", "Who", "Event", "Changes"),
+            "entries": entries[:LONGEST_HISTORY],
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/audit_history.html", context)
+
 
 class ReadOnlyAdmin(BridgeAdmin):
     """Rows that something else keeps: here they are only looked at."""
+
+    team_admins_may = frozenset({"view"})
+    is_audited = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -61,6 +192,70 @@ class ReadOnlyAdmin(BridgeAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class BridgeInline(TabularInline):
+    """Rows in the page of another. Superusers write there; others see theirs, and change them on their own page."""
+
+    extra = 0
+    show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
+        rows = super().get_queryset(request)
+        return rows if is_superuser(request) else scope_of(self.model).narrowed(rows, teams_of(request))
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(self.admin_site.get_model_admin(self.model).has_view_permission(request))
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_superuser(request)
+
+
+def _is_of_a_field(model: Any, lookup: str) -> bool:
+    """Other names are those of a filter's own parameters, or nothing at all, which Django says."""
+    first = lookup.partition("__")[0]
+    return any(first in {field.name, getattr(field, "attname", "")} for field in model._meta.get_fields())
+
+
+def _begins(lookup: str, path: str) -> bool:
+    return f"{lookup}__".startswith(f"{path}__")
+
+
+def _out_of_sight(request: HttpRequest, obj: models.Model) -> Iterator[str]:
+    """The fields of `obj` that point to rows which whoever sent this may not know of."""
+    for field in obj._meta.concrete_fields:
+        key = getattr(obj, field.attname)
+        if field.is_relation and key is not None and not _sees(request, field.related_model, key):
+            yield field.name
+
+
+def _sees(request: HttpRequest, model: Any, key: Any) -> bool:
+    return visible(request, model).filter(pk=key).exists()
+
+
+class RelatedFilter(RelatedDropdownFilter):
+    """Filters by a row of another model, out of those that may be seen."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[Any]:
+        rows = visible(request, field.related_model).order_by(*self.field_admin_ordering(field, request, model_admin))
+        return [(row.pk, str(row)) for row in rows]
+
+
+class RelatedSearchFilter(AutocompleteSelectFilter):
+    """The same for a model with many rows: by typing."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """Unfold would name the row of any key that stands in the address."""
+        for choice in super().choices(changelist):
+            model: Any = self.field.related_model
+            choice["form"].fields[self.lookup_kwarg].queryset = visible(self.request, model)
+            yield choice
 
 
 class RowForm(ModelForm):
@@ -84,10 +279,6 @@ class SecretField(forms.CharField):
             MinLengthValidator(SHORTEST_SECRET, f"A key has at least {SHORTEST_SECRET} characters."),
             RegexValidator(r"^[!-~]+\Z", "A key has no spaces and only plain characters: was it copied whole?"),
         ]
-
-
-def is_superuser(request: HttpRequest) -> bool:
-    return bool(request.user.is_active and request.user.is_superuser)
 
 
 def in_one_line(text: str) -> str:

@@ -4,6 +4,7 @@ A warm key costs a hash and a dictionary look-up; a malformed one costs no query
 half a minute, so that hammering the door does not reach the database.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,12 +14,14 @@ from cachetools import LRUCache, TTLCache
 from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
-from accounts import configuration, keys
+from accounts import configuration, keys, last_used
 from accounts.database import query
 from accounts.encryption import Undecipherable, decrypt
 from accounts.models import ApiKey, OpenRouterKey
 
 logger = logging.getLogger("bridge.accounts")
+#: A database that takes the question and never answers is one that does not answer.
+LOOK_UP_SECONDS = 10.0
 
 
 class AuthenticationFailed(Exception):
@@ -49,6 +52,7 @@ class Caller:
     digest: str = field(repr=False)
     openrouter_key: str | None = field(repr=False)  # None: the server's own pays
     has_lost_key: bool = False  # the one that should pay cannot be decrypted any more
+    allowed_models: tuple[str, ...] = ()  # globs; empty: whatever the team may use
 
 
 _known: LRUCache[str, Caller] = LRUCache(10_000)
@@ -56,8 +60,9 @@ _unknown: TTLCache[str, None] = TTLCache(10_000, ttl=30)
 
 
 def forget_callers() -> None:
-    _known.clear()
-    _unknown.clear()
+    """By new caches: emptying one that another thread is just reading from or writing to would upset it."""
+    global _known, _unknown  # this process's two caches
+    _known, _unknown = LRUCache(10_000), TTLCache(10_000, ttl=30)
 
 
 configuration.on_change(forget_callers)
@@ -76,6 +81,7 @@ async def authenticate(headers: Iterable[tuple[bytes, bytes]]) -> Caller:
         raise AuthenticationFailed
     if not caller.team_is_active:
         raise TeamDisabled(caller.team)
+    last_used.note(caller.key_id)
     return caller
 
 
@@ -95,10 +101,8 @@ def _credential(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
 
 
 def _cached(digest: str) -> Caller | None:
-    try:
-        return _known[digest]
-    except KeyError:  # also when another thread empties the cache at this moment
-        return None
+    """The caller, as long as somebody can vouch for it: not when the database has been away for too long."""
+    return _known.get(digest) if configuration.is_trusted() else None
 
 
 async def _look_up(prefix: str, digest: str) -> Caller:
@@ -106,8 +110,9 @@ async def _look_up(prefix: str, digest: str) -> Caller:
         raise AuthenticationFailed
     version = configuration.seen_changes()
     try:
-        caller = await query(_find, prefix, digest)
-    except (DatabaseError, InterfaceError) as error:
+        async with asyncio.timeout(LOOK_UP_SECONDS):
+            caller = await query(_find, prefix, digest)
+    except (DatabaseError, InterfaceError, TimeoutError) as error:
         raise CannotVerify from error
     if configuration.seen_changes() == version:  # else what was just read may be stale already
         _remember(digest, caller)
@@ -124,15 +129,19 @@ def _remember(digest: str, caller: Caller | None) -> None:
 
 
 def _find(prefix: str, digest: str) -> Caller | None:
-    key = ApiKey.objects.with_owner().filter(prefix=prefix).first()
-    if key is None or not keys.same_digest(key.digest, digest) or key.revoked_at is not None:
+    key = ApiKey.objects.with_owner().with_prefix(prefix).first()
+    if key is None or key.revoked_at is not None or not key.membership.user.is_active:
         return None
-    return _caller(key) if key.membership.user.is_active else None
+    if keys.same_digest(key.digest, digest):
+        return _caller(key, digest, key.expires_at)
+    if key.previous_until is not None and keys.same_digest(key.previous_digest, digest):
+        return _caller(key, digest, min(key.previous_until, key.expires_at or key.previous_until))
+    return None
 
 
-def _caller(key: ApiKey) -> Caller:
+def _caller(key: ApiKey, digest: str, expires_at: datetime | None) -> Caller:
     user, team = key.membership.user, key.membership.team
-    paying = key.openrouter_key or team.openrouter_key
+    paying = key.openrouter_key or key.membership.openrouter_key or team.openrouter_key
     secret = _opened(paying) if paying else None
     return Caller(
         key_id=key.pk,
@@ -143,10 +152,11 @@ def _caller(key: ApiKey) -> Caller:
         team=team.name,
         team_slug=team.slug,
         team_is_active=team.is_active,
-        expires_at=key.expires_at,
-        digest=key.digest,
+        expires_at=expires_at,
+        digest=digest,
         openrouter_key=secret,
         has_lost_key=paying is not None and secret is None,
+        allowed_models=key.model_globs,
     )
 
 

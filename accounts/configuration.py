@@ -7,21 +7,26 @@ when it has changed, so a change is in force everywhere within seconds and a war
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, InterfaceError, models, transaction
 from django.db.models import F
 
+from accounts import audit
 from accounts.database import background
 
 logger = logging.getLogger("bridge.configuration")
 POLL_SECONDS = 1.0
+#: What is cached stays in force for so long while the database does not answer.
+TRUSTED_SECONDS = 600.0
 
 M = TypeVar("M", bound=models.Model)
 
 _forget: list[Callable[[], None]] = []
 _changes_seen = 0
+_confirmed_at = time.monotonic()
 
 
 class ConfigurationVersion(models.Model):
@@ -57,8 +62,14 @@ def seen_changes() -> int:
     return _changes_seen
 
 
+def is_trusted() -> bool:
+    """Whether what is cached was known to be in force not too long ago."""
+    return time.monotonic() - _confirmed_at < TRUSTED_SECONDS
+
+
 async def watch() -> None:
     """Forget the caches whenever another process has changed the configuration. Runs until cancelled."""
+    global _confirmed_at  # noqa: PLW0603  # one process, one event loop, one clock
     known: int | None = None
     while True:
         try:
@@ -69,6 +80,7 @@ async def watch() -> None:
             if number != known:  # also the first time: something may have been cached before
                 forget_caches()
             known = number
+            _confirmed_at = time.monotonic()
         await asyncio.sleep(POLL_SECONDS)
 
 
@@ -83,7 +95,7 @@ class ConfigurationQuerySet(models.QuerySet[M]):
     """A query set whose bulk writes are noticed too."""
 
     def update(self, **kwargs: Any) -> int:
-        with transaction.atomic():
+        with transaction.atomic(), audit.bulk_change(self):
             rows = super().update(**kwargs)
             changed()
         return rows
@@ -97,6 +109,7 @@ class ConfigurationQuerySet(models.QuerySet[M]):
     def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> list[M]:
         with transaction.atomic():
             created = super().bulk_create(objs, *args, **kwargs)
+            audit.created_in_bulk(created)
             changed()
         return created
 

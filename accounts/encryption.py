@@ -19,5 +19,19 @@ def decrypt(ciphertext: str) -> str:
         raise Undecipherable("The key it was encrypted with is not in FIELD_ENCRYPTION_KEYS.") from None
 
 
+def reencrypt(ciphertext: str) -> str:
+    """The same secret under the first key."""
+    return encrypt(decrypt(ciphertext))
+
+
+def is_current(ciphertext: str) -> bool:
+    """Whether it is under the first key already."""
+    try:
+        Fernet(settings.FIELD_ENCRYPTION_KEYS[0]).decrypt(ciphertext.encode())
+    except InvalidToken:
+        return False
+    return True
+
+
 def _fernet() -> MultiFernet:
     return MultiFernet([Fernet(key) for key in settings.FIELD_ENCRYPTION_KEYS])

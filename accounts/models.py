@@ -1,5 +1,6 @@
 """People, teams, and the keys that stand for them."""
 
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import BaseUserManager
@@ -10,9 +11,14 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.text import slugify
 
+from accounts.audit import AuditEntry
 from accounts.configuration import Configuration, ConfigurationQuerySet, ConfigurationVersion
+from accounts.globs import check_globs, split_globs
 
-__all__ = ["ApiKey", "ConfigurationVersion", "Membership", "OpenRouterKey", "Team", "User"]
+__all__ = ["ApiKey", "AuditEntry", "ConfigurationVersion", "Membership", "OpenRouterKey", "Team", "User"]
+
+#: The roles that keep a team in the admin.
+ADMINISTERING = ("owner", "admin")
 
 
 class UserManager(BaseUserManager["User"]):
@@ -28,14 +34,14 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+        return self.create_user(email, password, is_superuser=True, **fields)
 
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(email__iexact=username)
 
 
 class User(Configuration, AbstractUser):
-    """A person, known by an email address."""
+    """A person, known by an email address. Who signs in to the admin follows from what they are in a team."""
 
     username = None  # type: ignore[assignment]  # Django's own way to drop the field
     email = models.EmailField("email address", unique=True)
@@ -50,14 +56,56 @@ class User(Configuration, AbstractUser):
     def __str__(self) -> str:
         return self.email
 
+    @cached_property
+    def administered(self) -> dict[int, str]:
+        """The teams that this user keeps, with the role in each: asked for once in the life of this object."""
+        kept = self.memberships.filter(role__in=ADMINISTERING)
+        return dict(kept.values_list("team_id", "role"))
+
+    @property
+    def is_staff(self) -> bool:  # type: ignore[override]  # Django has a column, which could disagree with the roles
+        """Whether this user may sign in to the admin: a superuser, and who keeps a team."""
+        return self.is_superuser or bool(self.administered)
+
+    def owns(self, team_id: int) -> bool:
+        return self.is_superuser or self.administered.get(team_id) == "owner"
+
 
 class OpenRouterKey(Configuration):
-    """A key of OpenRouter's: who pays. Its text is encrypted and never shown again."""
+    """A key of OpenRouter's: who pays. Its text is encrypted and never shown again.
+
+    What OpenRouter says about it was so at `checked_at`; amounts are picodollars (10^-12 USD).
+    """
+
+    class Reset(models.TextChoices):
+        NEVER = "", "never"
+        DAILY = "daily"
+        WEEKLY = "weekly"
+        MONTHLY = "monthly"
 
     name = models.CharField(max_length=100, unique=True)
+    team = models.ForeignKey(
+        "Team",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="openrouter_keys",
+        help_text="The team whose administrators keep this key. Empty: superusers alone.",
+    )
     ciphertext = models.TextField(editable=False)
     hint = models.CharField("ends in", max_length=8, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    managed_id = models.CharField(
+        max_length=128, blank=True, editable=False, help_text="OpenRouter's name for it, if it was made from here."
+    )
+
+    limit = models.BigIntegerField(null=True, editable=False)
+    limit_remaining = models.BigIntegerField("remaining", null=True, editable=False)
+    limit_reset = models.CharField(max_length=10, choices=Reset.choices, blank=True, editable=False)
+    usage = models.BigIntegerField("used", null=True, editable=False)
+    expires_at = models.DateTimeField("expires", null=True, editable=False)
+    checked_at = models.DateTimeField("checked", null=True, editable=False)
+    check_error = models.CharField(max_length=300, blank=True, editable=False)
 
     objects = ConfigurationQuerySet["OpenRouterKey"].as_manager()
 
@@ -120,6 +168,15 @@ class Membership(Configuration):
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
     team = models.ForeignKey(Team, models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
+    openrouter_key = models.ForeignKey(
+        OpenRouterKey,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="members",
+        verbose_name="OpenRouter key",
+        help_text="Pays for this member's personal keys without one of their own. Empty: the team's pays.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = ConfigurationQuerySet["Membership"].as_manager()
@@ -135,21 +192,42 @@ class Membership(Configuration):
     def __str__(self) -> str:
         return f"{self.user} in {self.team}"
 
+    @property
+    def is_administering(self) -> bool:
+        return self.role in ADMINISTERING
+
 
 class ApiKeyQuerySet(ConfigurationQuerySet["ApiKey"]):
     """Finds personal keys."""
 
     def with_owner(self) -> Self:
-        return self.select_related("membership__user", "membership__team__openrouter_key", "openrouter_key")
+        payers = ("openrouter_key", "membership__openrouter_key", "membership__team__openrouter_key")
+        return self.select_related("membership__user", *payers)
+
+    def with_prefix(self, prefix: str) -> Self:
+        """The key that begins so, or began so until it was rotated."""
+        return self.filter(Q(prefix=prefix) | Q(previous_prefix=prefix))
 
 
 class ApiKey(Configuration):
-    """A personal key: what a member puts into `x-api-key`. Stored as prefix and hash."""
+    """A personal key: what a member puts into `x-api-key`. Stored as prefix and hash.
+
+    Rotating it gives it a new text; the one before is good until `previous_until`, so that it can be
+    changed where it is used without an interruption.
+    """
 
     membership = models.ForeignKey(Membership, models.CASCADE, related_name="api_keys", verbose_name="member")
     name = models.CharField(max_length=100, help_text="Where it is used: a laptop, a build server.")
     prefix = models.CharField(max_length=8, unique=True, editable=False)
     digest = models.CharField(max_length=64, unique=True, editable=False)
+    previous_prefix = models.CharField(max_length=8, unique=True, null=True, editable=False)  # noqa: DJ001  # unique unless there is none
+    previous_digest = models.CharField(max_length=64, blank=True, editable=False)
+    previous_until = models.DateTimeField("its text before is good until", null=True, editable=False)
+    allowed_models = models.TextField(
+        blank=True,
+        validators=[check_globs],
+        help_text="One name a line, with * for anything: openai/*, sonnet. Empty: whatever the team may use.",
+    )
     openrouter_key = models.ForeignKey(
         OpenRouterKey,
         models.SET_NULL,
@@ -157,11 +235,12 @@ class ApiKey(Configuration):
         blank=True,
         related_name="api_keys",
         verbose_name="OpenRouter key",
-        help_text="Pays for this personal key. Empty: the team's pays.",
+        help_text="Pays for this personal key. Empty: its member's pays, or the team's.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: it does not expire.")
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField("last used", null=True, editable=False, help_text="To the minute.")
 
     objects = ApiKeyQuerySet.as_manager()
 
@@ -175,3 +254,7 @@ class ApiKey(Configuration):
     @property
     def is_usable(self) -> bool:
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+
+    @property
+    def model_globs(self) -> tuple[str, ...]:
+        return split_globs(self.allowed_models)

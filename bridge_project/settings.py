@@ -6,6 +6,7 @@
 import os
 import re
 import ssl
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 import dj_database_url
 from cryptography.fernet import Fernet
+from django.apps import apps
 from django.http import HttpRequest
 from django.urls import reverse_lazy
 from marshmallow.validate import OneOf, Range
@@ -34,6 +36,7 @@ SECRET_KEY: str = env.str("SECRET_KEY", "")
 FIELD_ENCRYPTION_KEYS: list[str] = env.list("FIELD_ENCRYPTION_KEYS", [])
 
 OPENROUTER_API_KEY: str = env.str("OPENROUTER_API_KEY", "")
+OPENROUTER_MANAGEMENT_KEY: str = env.str("OPENROUTER_MANAGEMENT_KEY", "")
 OPENROUTER_BASE_URL: str = env.str("OPENROUTER_BASE_URL", "https://openrouter.ai/api/v1").rstrip("/")
 OPENROUTER_CLIENT: str = env.str("OPENROUTER_CLIENT", "direct", validate=OneOf(["direct", "litellm"]))
 BIG_MODEL: str = env.str("BIG_MODEL", "anthropic/claude-sonnet-5")
@@ -164,6 +167,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "channels",
+    "axes",
+    "auditlog",
     "accounts",
     "usage",
     "messages_api",
@@ -175,8 +180,10 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.audit.AuditMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # last, as its manual asks: it puts its own answer in the place of another's
 ]
 ROOT_URLCONF = "bridge_project.urls"
 ASGI_APPLICATION = "bridge_project.asgi.application"
@@ -197,6 +204,27 @@ TEMPLATES: list[dict[str, Any]] = [
 
 AUTH_USER_MODEL = "accounts.User"
 LOGIN_REDIRECT_URL = "admin:index"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# Five wrong passwords for one user from one address, then a quarter of an hour without another try.
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_CALLABLE = "accounts.sign_in.user_name"
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_CLIENT_IP_CALLABLE = "accounts.sign_in.client_address"
+AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False  # the page is ours: accounts/admin/sign_ins.py
+AXES_VERBOSE = False
+
+AUDITLOG_LOGENTRY_MODEL = "accounts.AuditEntry"
+AUDITLOG_USE_FK_STRING_REPRESENTATION = True  # a name can still be read when its row is gone
+AUDITLOG_CID_HEADER = None
+# Its tables are those of the entry that ours takes the place of.
+MIGRATION_MODULES = {"auditlog": None}
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -267,7 +295,9 @@ def _page(title: str, icon: str, model: str) -> dict[str, Any]:
     app, _, name = model.rpartition("_")
 
     def permitted(request: HttpRequest) -> bool:
-        return request.user.has_perm(f"{app}.view_{name}")
+        from django.contrib import admin  # not before the settings are there
+
+        return admin.site.get_model_admin(apps.get_model(app, name)).has_module_permission(request)
 
     return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist"), "permission": permitted}
 
@@ -281,6 +311,13 @@ NAVIGATION = [
             _page("Users", "person", "accounts_user"),
             _page("Members", "badge", "accounts_membership"),
             _page("Personal keys", "key", "accounts_apikey"),
+        ],
+    },
+    {
+        "title": "What happened",
+        "items": [
+            _page("Audit log", "history", "accounts_auditentry"),
+            _page("Failed sign-ins", "lock_person", "axes_accessattempt"),
         ],
     },
     {

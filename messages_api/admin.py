@@ -8,8 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
-from unfold.admin import TabularInline
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -17,15 +16,17 @@ from accounts.admin import TeamAdmin
 from accounts.admin_base import (
     KEEPS_THE_OLD_ONE,
     BridgeAdmin,
+    BridgeInline,
     ModelForm,
     ReadOnlyAdmin,
+    RelatedFilter,
     RowForm,
     SecretField,
     in_one_line,
-    is_superuser,
 )
 from accounts.encryption import encrypt
 from accounts.models import Team
+from accounts.scope import SHARED, SUPERUSERS_ONLY, by_team
 from accounts.services import HINT_LENGTH
 from messages_api.models import CatalogModel, ModelAlias, Provider
 from messages_api.services.aliases import ensure_default_aliases
@@ -151,12 +152,14 @@ def with_catalogue(context: dict[str, Any] | None) -> dict[str, Any]:
 class ModelAliasAdmin(BridgeAdmin):
     """Which model answers to which name."""
 
+    scope = by_team("team")
+    team_admins_may = frozenset({"view", "add", "change", "delete"})
     change_form_after_template: str | None = DATALIST
     intro = "A name that members ask for, and the model that answers. A team's alias comes before everyone's."
     empty_hint = "The Claude families come with manage.py bootstrap; other names are added here."
     form = AliasForm
     list_display = ("shown_name", "shown_team", "kind", "shown_target", "addendum")
-    list_filter = (("team", RelatedDropdownFilter), ("kind", ChoicesDropdownFilter))
+    list_filter = (("team", RelatedFilter), ("kind", ChoicesDropdownFilter))
     list_select_related = ("team",)
     search_fields = ("name", "target", "team__name", "note")
     autocomplete_fields = ("team",)
@@ -200,15 +203,13 @@ class AliasOfTeamForm(RowForm, AliasForm):
     """An alias in its team's page."""
 
 
-class AliasesOfTeam(TabularInline):
+class AliasesOfTeam(BridgeInline):
     """The aliases of a team, in its page."""
 
     model = ModelAlias
     form = AliasOfTeamForm
     fields = ("name", "kind", "target", "follows")
     readonly_fields = ("follows",)
-    extra = 0
-    show_change_link = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelAlias]:
         return super().get_queryset(request).select_related("team")
@@ -271,6 +272,7 @@ class AuthorFilter(DropdownFilter):
 class CatalogModelAdmin(ReadOnlyAdmin):
     """The models there are to go to. They come from OpenRouter; nobody writes them here."""
 
+    scope = SHARED
     intro = "The models that aliases may lead to. manage.py sync_models brings them up to date from OpenRouter."
     list_display = ("id", "name", "context", "output", "price_in", "price_out", "price_cached", "takes")
     list_filter = (AuthorFilter,)
@@ -356,6 +358,7 @@ class ProviderForm(ModelForm):
 class ProviderAdmin(BridgeAdmin):
     """Providers reached through LiteLLM, or relayed to. A base URL decides where prompts go: for superusers only."""
 
+    scope = SUPERUSERS_ONLY
     intro = "Providers that are reached through LiteLLM rather than OpenRouter. Aliases name them: litellm:NAME/MODEL."
     empty_hint = "None is needed as long as every alias leads to a model of the catalogue."
     form = ProviderForm
@@ -369,21 +372,6 @@ class ProviderAdmin(BridgeAdmin):
         if isinstance(db_field, models.URLField):
             kwargs["assume_scheme"] = "https"
         return super().formfield_for_dbfield(db_field, request, **kwargs)
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return is_superuser(request)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return is_superuser(request)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return is_superuser(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return is_superuser(request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return is_superuser(request)
 
     @display(description="key ends in")
     def shown_hint(self, provider: Provider) -> str:

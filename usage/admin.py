@@ -11,16 +11,15 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 from unfold.contrib.filters.admin import (
-    AutocompleteSelectFilter,
     ChoicesDropdownFilter,
     RangeDateFilter,
-    RelatedDropdownFilter,
     TextFilter,
 )
 from unfold.decorators import display
 from unfold.utils import parse_date_str
 
-from accounts.admin_base import ReadOnlyAdmin, in_one_line
+from accounts.admin_base import ReadOnlyAdmin, RelatedFilter, RelatedSearchFilter, in_one_line
+from accounts.scope import by_team
 from usage.display import count, dollars, duration, exact_dollars
 from usage.models import UsageRecord
 
@@ -62,7 +61,7 @@ class ModelFilter(TextFilter):
         return queryset.filter(Q(requested_model__icontains=part) | Q(model__icontains=part)) if part else queryset
 
 
-class MemberFilter(AutocompleteSelectFilter):
+class MemberFilter(RelatedSearchFilter):
     """A member, by the name that this page has for a user."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -89,6 +88,7 @@ class DateRangeFilter(RangeDateFilter):
 class UsageRecordAdmin(ReadOnlyAdmin):
     """Every admitted request, and what the requests on view cost together."""
 
+    scope = by_team("team")
     intro = "Every admitted request; times are UTC. The totals are those of what filters and search let through."
     empty_hint = "Nothing yet: connect Claude Code with a personal key, and ask it something."
     list_before_template = "admin/usage/totals.html"  # type: ignore[assignment]  # declared as None
@@ -106,7 +106,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
     list_display_links = ("moment",)
     list_filter = (
         ("started_at", DateRangeFilter),
-        ("team", RelatedDropdownFilter),
+        ("team", RelatedFilter),
         ("user", MemberFilter),
         ("state", ChoicesDropdownFilter),
         ModelFilter,
@@ -145,8 +145,6 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         ("Error", {"fields": ("error_type", "error_message")}),
         ("Server", {"fields": ("server", "lease_expires_at")}),
     )
-
-    # --- read-only ---
 
     # --- the list ---
 

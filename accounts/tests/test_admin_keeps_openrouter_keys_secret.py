@@ -85,3 +85,12 @@ def test_what_cannot_be_a_key_is_refused_without_repeating_it(admin: Client, wro
     assert not OpenRouterKey.objects.exists()
     assert 'type="password"' in page
     assert not wrong or f'value="{wrong}"' not in page
+
+
+@pytest.mark.parametrize(
+    "lookup", ["ciphertext__startswith", "ciphertext", "teams__openrouter_key__ciphertext__contains"]
+)
+def test_nobody_finds_one_out_letter_by_letter(admin: Client, lookup: str) -> None:
+    row = cast.openrouter_key(secret=SECRET)
+    path = reverse("admin:accounts_openrouterkey_changelist")
+    assert admin.get(path, {lookup: row.ciphertext[:5]}).status_code == 400

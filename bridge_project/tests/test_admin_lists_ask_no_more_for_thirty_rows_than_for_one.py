@@ -3,13 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from axes.models import AccessAttempt
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Membership, Team, User
+from accounts.models import Membership, OpenRouterKey, Team, User
 from accounts.services import create_api_key
 from messages_api.models import CatalogModel, ModelAlias, Provider
 from testing import cast
@@ -36,6 +37,7 @@ def make_everything(number: int) -> None:
     ModelAlias.objects.create(team=team, name=f"alias-{number}", target="openai/gpt-5")
     ModelAlias.objects.create(team=member.team, name=f"alias-{number}", target="openai/gpt-5")
     CatalogModel.objects.create(id=f"acme/model-{number}", name="A model", context_length=1, input_modalities=["text"])
+    AccessAttempt.objects.create(username=f"user{number}", ip_address="192.0.2.1", failures_since_start=1)
     now = timezone.now() + timedelta(seconds=number)
     UsageRecord.objects.create(
         request_id=f"req_{number}",
@@ -75,6 +77,18 @@ LISTS = (
     "messages_api_catalogmodel",
     "messages_api_provider",
     "usage_usagerecord",
+    "accounts_auditentry",
+    "axes_accessattempt",
+)
+OF_TEAMS = (
+    "accounts_user",
+    "accounts_team",
+    "accounts_membership",
+    "accounts_apikey",
+    "accounts_openrouterkey",
+    "messages_api_modelalias",
+    "usage_usagerecord",
+    "accounts_auditentry",
 )
 
 
@@ -85,6 +99,18 @@ def test_a_list(browser: Client, name: str) -> None:
     for number in range(1, MANY):
         make_everything(number)
     assert queries(browser, path) == for_one
+
+
+@pytest.mark.parametrize("name", OF_TEAMS)
+def test_a_list_for_who_keeps_a_team(browser: Client, name: str) -> None:
+    owner = signed_in(cast.alice().user)
+    path = reverse(f"admin:{name}_changelist")
+    for_one = queries(owner, path)
+    for number in range(1, MANY):
+        make_everything(number)
+    UsageRecord.objects.update(team=cast.alice().team)
+    OpenRouterKey.objects.update(team=cast.alice().team)
+    assert queries(owner, path) == for_one
 
 
 def test_the_page_of_a_team_with_its_members_and_aliases(browser: Client) -> None:

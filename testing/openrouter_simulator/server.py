@@ -17,6 +17,7 @@ from testing.openrouter_simulator.conversation import Conversation, chat_convers
 from testing.openrouter_simulator.exact_json import Json, JsonValue, encode
 from testing.openrouter_simulator.generation import Generation, close_socket
 from testing.openrouter_simulator.issued import Issued
+from testing.openrouter_simulator.managed_keys import ManagedKeys
 from testing.openrouter_simulator.messages import MessagesWire
 from testing.openrouter_simulator.metering import PromptCache, prompt_usage
 from testing.openrouter_simulator.models import Model
@@ -90,6 +91,9 @@ class Simulator:
     cache: PromptCache = field(default_factory=PromptCache)
     log: Log = field(default_factory=Log)
     issued: Issued = field(default_factory=Issued)
+
+    def __post_init__(self) -> None:
+        self.managed_keys = ManagedKeys(self.account, self.authenticate)
 
     # every request of the API
 
@@ -248,7 +252,10 @@ class Simulator:
         return json_answer(models.listing())
 
     async def show_key(self, request: web.Request, _exchange: Exchange) -> web.StreamResponse:
-        return json_answer(self.account.key_document(self.authenticate(request)))
+        key = self.authenticate(request)
+        document = self.account.key_document(key)
+        document["data"].update(self.managed_keys.limits(key))
+        return json_answer(document)
 
     async def show_generation(self, request: web.Request, _exchange: Exchange) -> web.StreamResponse:
         key = self.authenticate(request)
@@ -307,6 +314,10 @@ def application(simulator: Simulator) -> web.Application:
     app.router.add_get(f"{API}/models", simulator.recorded(simulator.list_models))
     app.router.add_get(f"{API}/key", simulator.recorded(simulator.show_key))
     app.router.add_get(f"{API}/generation", simulator.recorded(simulator.show_generation))
+    app.router.add_post(f"{API}/keys", simulator.recorded(simulator.managed_keys.create))
+    app.router.add_get(f"{API}/keys/{{hash}}", simulator.recorded(simulator.managed_keys.show))
+    app.router.add_patch(f"{API}/keys/{{hash}}", simulator.recorded(simulator.managed_keys.change))
+    app.router.add_delete(f"{API}/keys/{{hash}}", simulator.recorded(simulator.managed_keys.delete))
     app.router.add_get("/_simulator/account", simulator.show_account)
     app.router.add_get("/_simulator/requests", simulator.show_requests)
     app.router.add_delete("/_simulator/requests", simulator.reset)
