@@ -7,8 +7,9 @@ catalogue and providers are held in one snapshot per process, read again only af
 
 import asyncio
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from django.conf import settings
@@ -111,7 +112,7 @@ class Directory:
 
 def resolve(requested: str, team_id: int, directory: Directory) -> Route:
     """Where `requested` leads for this team. Raises NotFound with the nearest names, InvalidRequest for a router."""
-    name = requested.removesuffix(LONG_CONTEXT_SUFFIX).removeprefix(PICKER_PREFIX)
+    name = _plain_name(requested)
     alias = _named_alias(name, team_id, directory.aliases)
     if alias is None:
         if is_router(name):
@@ -126,6 +127,31 @@ def resolve(requested: str, team_id: int, directory: Directory) -> Route:
     if alias is None:
         raise NotFound(_unknown(requested, directory.names_for(team_id)))
     return Route(requested, _alias_targets(alias, directory), alias.terms)
+
+
+def within(route: Route, allowed: Sequence[str]) -> Route:
+    """`route` as far as a personal key's list of models (globs) allows it: by the name asked for, or by target.
+
+    Raises InvalidRequest where nothing is left of it. An empty list allows all that the team may use.
+    """
+    if not allowed or _matches(_plain_name(route.requested), allowed):
+        return route
+    targets = tuple(target for target in route.targets if _matches(str(target), allowed))
+    if not targets:
+        raise InvalidRequest(
+            f"model: this key may not use {route.requested[:200]!r}. It is for: {', '.join(allowed)}. "
+            "An administrator of the team can change that."
+        )
+    return replace(route, targets=targets)
+
+
+def _matches(name: str, globs: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)
+
+
+def _plain_name(requested: str) -> str:
+    """A name without what only Claude Code's own lists put around it."""
+    return requested.removesuffix(LONG_CONTEXT_SUFFIX).removeprefix(PICKER_PREFIX)
 
 
 def is_router(name: str) -> bool:
