@@ -63,7 +63,7 @@ class Fold:
         details += self._seals(calls)
         return Delta(
             content=said.content,
-            refusal=getattr(said, "refusal", None),
+            refusal=getattr(said, "refusal", None) or _kept_apart(said).get("refusal"),
             reasoning_content=getattr(said, "reasoning_content", None),
             reasoning_details=details or None,
             tool_calls=[_tool_call(call) for call in calls],
@@ -91,8 +91,12 @@ def _native_end(choice: Any) -> str | None:
     """The provider's own word for the end, where LiteLLM kept it."""
     if choice.finish_reason in NATIVE_ENDS:
         return str(choice.finish_reason)
-    told = getattr(choice, "provider_specific_fields", None) or {}
-    return told.get("native_finish_reason")
+    return _kept_apart(choice).get("native_finish_reason")
+
+
+def _kept_apart(part: Any) -> Chat:
+    """What LiteLLM has no field of its own for."""
+    return getattr(part, "provider_specific_fields", None) or {}
 
 
 def _tool_call(call: Any) -> ToolCallPiece:

@@ -157,8 +157,6 @@ def parameters(body: Chat, place: Place) -> Chat:
         asked["service_tier"] = tier
     if "cache_control" in body and place.provider == "anthropic":
         asked["cache_control"] = body["cache_control"]
-    if "tools" in asked and _caches_unasked(place):
-        asked["tools"] = [_unmarked(tool) for tool in asked["tools"]]
     return {**asked, **_thinking(body.get("reasoning") or {}, place)}
 
 
@@ -198,18 +196,11 @@ def _message(message: Chat, place: Place, *, with_seals: bool) -> Chat:
 
 
 def _part(part: Chat, place: Place) -> Chat:
-    part = _unmarked(part) if _caches_unasked(place) else part
+    if place.provider in CACHE_UNASKED and not place.is_claude:
+        part = {name: value for name, value in part.items() if name != "cache_control"}
     if part["type"] == "file" and place.provider == "anthropic" and _address(part).startswith("https:"):
         return {**part, "file": {"file_id": _address(part)}}  # so LiteLLM passes the address on
     return part
-
-
-def _caches_unasked(place: Place) -> bool:
-    return place.provider in CACHE_UNASKED and not place.is_claude
-
-
-def _unmarked(marked: Chat) -> Chat:
-    return {name: value for name, value in marked.items() if name != "cache_control"}
 
 
 def _thinking_block(detail: ReasoningDetail) -> Chat:
