@@ -123,8 +123,10 @@ async def _complete(attempts: Attempts, settlement: Settlement) -> bytes:
     except TimeoutError:
         raise TimedOut("The upstream did not answer in time.") from None
     finally:
-        attempts.current.note(settlement.entry)
-        await attempts.close()
+        try:
+            attempts.current.note(settlement.entry)
+        finally:
+            await attempts.close()
     settlement.note_first_byte()
     settlement.end()
     return data

@@ -156,8 +156,8 @@ def _plain_name(requested: str) -> str:
 
 def is_router(name: str) -> bool:
     """Whether OpenRouter, asked for `name`, decides more than who serves it (wire.md 2.1)."""
-    variant = name.rpartition(":")[2]
-    return name.startswith(ROUTER_PREFIX) or PRESET in name or variant == ONLINE_VARIANT
+    spelled = name.lower()
+    return spelled.startswith(ROUTER_PREFIX) or PRESET in spelled or ONLINE_VARIANT in spelled.split(":")[1:]
 
 
 def family_of(claude_name: str) -> str | None:

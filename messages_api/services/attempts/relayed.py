@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from messages_api.errors import UpstreamFailed
 from messages_api.services.attempts.base import Asked
 from messages_api.services.routing import Target
+from messages_api.services.terms import refuse_data_policy
 from messages_api.services.translation.relay_request import (
     RelayedRequest,
     request_to_openrouter,
@@ -79,6 +80,7 @@ class RelayedAttempt:
 
 def _request(asked: Asked, target: Target) -> RelayedRequest:
     if target.provider is not None:
+        refuse_data_policy(asked.terms.provider, target.provider.name)
         return request_to_provider(asked.envelope, model=target.model, facts=target.facts, terms=asked.terms)
     return request_to_openrouter(
         asked.envelope, model=target.model, facts=target.facts, terms=asked.terms, session_id=asked.session_id

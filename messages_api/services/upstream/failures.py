@@ -69,6 +69,7 @@ _TOO_LONG = re.compile(
     r"maximum context length|context window|maximum number of tokens allowed|(?:input|prompt) is too long",
     re.IGNORECASE,
 )
+_STATUS = re.compile(r"[45]\d\d")
 _LARGE_NUMBER = re.compile(r"\d[\d,]{3,}")
 _MAXIMUM = re.compile(r"(?:length is|allowed|limit is|limit of|window of|maximum of)[ (]*(\d[\d,]{3,})", re.IGNORECASE)
 
@@ -85,10 +86,13 @@ def failure(status: int, body: bytes, retry_after: str | None = None, *, who: st
 
 def failure_in_answer(raw: bytes) -> ApiError:
     """The error inside an answer that began with 200. Its code may be a number, a word, or missing."""
-    error = orjson.loads(raw)
+    try:
+        error = orjson.loads(raw)
+    except orjson.JSONDecodeError:  # not UTF-8, which its reader did not look at
+        error = raw.decode(errors="replace")
     fields = error if isinstance(error, dict) else {}
     code = str(fields.get("code"))
-    if code.isdecimal() and int(code) >= 400:
+    if _STATUS.fullmatch(code):
         return _error(int(code), error)
     return _error(STATUS_OF_TYPE.get(str(fields.get("type")), errors.UpstreamFailed.status), error)
 
