@@ -36,6 +36,7 @@ NATIVE_FAMILY = "anthropic"
 SUGGESTIONS = 3
 #: Whose rules (schemas, ids, reasoning) hold at a provider, where LiteLLM's name for it is not OpenRouter's.
 FAMILY_OF_PROVIDER = {
+    "azure": "openai",
     "gemini": "google",
     "vertex_ai": "google",
     "mistral": "mistralai",
@@ -46,6 +47,8 @@ FAMILY_OF_PROVIDER = {
 
 #: How a target is asked: its Messages API as it is, a chat completion of ours, or one through LiteLLM.
 Transport = Literal["native", "translate", "litellm"]
+#: Have Claude's models among others.
+HOSTS_OF_CLAUDE = frozenset({"azure_ai", "bedrock", "vertex_ai"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +239,8 @@ def _litellm_target(name: str, directory: Directory) -> Target | None:
     if provider is None or not model:
         return None
     family = FAMILY_OF_PROVIDER.get(provider.litellm_provider, provider.litellm_provider)
+    if provider.litellm_provider in HOSTS_OF_CLAUDE and "claude" in model:
+        family = NATIVE_FAMILY
     return Target(model, ModelFacts(id=model, family=family), provider)
 
 
