@@ -393,10 +393,15 @@ async def test_a_line_without_end_is_given_up(
     assert "a line of more than 1000" in found.error[2]
 
 
-async def test_thoughts_with_seals_of_their_own_stay_apart(upstream: LiteLlmUpstream, provider: Provider) -> None:
+@BOTH_WAYS
+async def test_thoughts_with_seals_of_their_own_stay_apart(
+    streamed: bool, upstream: LiteLlmUpstream, provider: Provider
+) -> None:
     thoughts = [{"type": "thinking", "thinking": text, "signature": f"{SEAL}{text}"} for text in ("Hm.", "Well.")]
+    answer = anthropic_whole(Scripted(text="Yes"))
+    provider.answer = {**answer, "content": [*thoughts, *answer["content"]]}
     provider.frames = sse(anthropic_events(Scripted(text="Yes"), thoughts=thoughts))
-    found = await ask(upstream, provider, ANTHROPIC, streamed=True)
+    found = await ask(upstream, provider, ANTHROPIC, streamed=streamed)
     assert found.message["content"][:2] == thoughts
 
 

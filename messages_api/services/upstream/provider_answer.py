@@ -37,12 +37,11 @@ NATIVE_ENDS = {
 
 
 class Fold:
-    """Reads LiteLLM's objects, streamed or whole. A sealed block of thinking ends; the next is another one."""
+    """Reads LiteLLM's objects, streamed or whole."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._format = CLAUDE_FORMAT if place.is_claude else FOREIGN_FORMAT
-        self._blocks = 0
 
     def chunk(self, piece: Any) -> ChatChunk:
         choices = [self._choice(choice) for choice in piece.choices or ()]
@@ -70,14 +69,13 @@ class Fold:
         )
 
     def _detail(self, block: Chat) -> ReasoningDetail:
-        detail: ReasoningDetail = {"format": self._format, "index": self._blocks}
+        detail: ReasoningDetail = {"format": self._format}
         if "data" in block:
             detail |= {"type": "reasoning.encrypted", "data": block["data"]}
         else:
             detail |= {"type": "reasoning.text", "text": block.get("thinking") or ""}
         if block.get("signature"):
             detail["signature"] = block["signature"]
-        self._blocks += "data" in block or "signature" in detail
         return detail
 
     def _seals(self, calls: Iterable[Any]) -> Iterator[ReasoningDetail]:
