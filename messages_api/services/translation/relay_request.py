@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from messages_api.errors import InvalidRequest
+from messages_api.fields import log_dropped
 from messages_api.schemas import Envelope, Metadata
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.terms import Terms
@@ -95,6 +96,8 @@ def request_to_provider(envelope: Envelope, *, model: str, facts: ModelFacts, te
 
 def _relayed(envelope: Envelope, model: str, facts: ModelFacts, terms: Terms, seals: Sequence[str]) -> Fields:
     came = envelope.fields
+    for name in came.keys() & LEFT_OUT:
+        log_dropped(name)
     asked = _asked(came)
     most = min(limit for limit in (asked, facts.max_output, terms.max_output) if limit is not None)
     check_tools(came.get("tools", ABSENT))
