@@ -174,12 +174,65 @@ def test_a_start_that_the_upstream_has_given_by_then_is_given_as_it_is() -> None
     assert JUDGED in data
 
 
+def test_what_an_attempt_before_told_of_its_cache_is_overruled() -> None:
+    """It failed after its message_start was given; this one's target has no cache, and tells nothing of one."""
+    relay = relay_of()
+    relay.start()
+    start = event({"type": "message_start", "message": {**MESSAGE, "usage": {"input_tokens": 9, "output_tokens": 0}}})
+    later = JUDGED.replace(b'"output_tokens": 42', b'"cache_read_input_tokens":null,"output_tokens": 42')
+    usage = events_of(b"".join(fed(relay, [start, *CONTENT, later, ENDED])))[-2]["usage"]
+    counts = {name: usage[name] for name in USAGE}
+    assert counts == {**USAGE, "input_tokens": 9, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0} | {
+        "output_tokens": 42
+    }
+
+
 def test_a_number_of_message_delta_is_not_overruled_by_message_start() -> None:
     relay = relay_of()
     relay.start()
     later = JUDGED.replace(b'"output_tokens": 42', b'"input_tokens": 11,"output_tokens": 42')
     events = events_of(b"".join(fed(relay, [later if piece == JUDGED else piece for piece in STREAM])))
     assert events[-2]["usage"]["input_tokens"] == 11
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+CALL = {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {}}
+SEARCH = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}
+REASONS = [
+    (CALL, "end_turn", "tool_use"),
+    (CALL, "tool_use", "tool_use"),
+    (CALL, "max_tokens", "max_tokens"),
+    (CALL, "pause_turn", "pause_turn"),
+    (SEARCH, "end_turn", "end_turn"),
+    (SEARCH, "tool_use", "end_turn"),
+    ({"type": "text", "text": ""}, "tool_use", "end_turn"),
+    ({"type": "text", "text": ""}, "refusal", "refusal"),
+]
+
+
+@pytest.mark.parametrize("is_started", [False, True])
+@pytest.mark.parametrize(("block", "told", "true"), REASONS)
+def test_a_reason_that_contradicts_the_content_is_corrected(
+    block: Json, told: str, true: str, is_started: bool
+) -> None:
+    relay = relay_of()
+    if is_started:
+        relay.start()
+    begun = event({"type": "content_block_start", "index": 0, "content_block": block})
+    judged = JUDGED.replace(b"end_turn", told.encode())
+    given = fed(relay, [event(START) + THINKING + SEAL + STOP_0 + begun, STOP_0 + judged + ENDED])
+    delta = events_of(b"".join(given))[-2]["delta"]
+    assert delta == {"stop_reason": true, "stop_sequence": None}
+    assert relay.stop_reason == true
+    assert (judged in given[1]) == (told == true and not is_started)
+
+
+@pytest.mark.parametrize(("block", "told", "true"), REASONS)
+def test_the_reason_of_a_whole_answer_is_corrected_likewise(block: Json, told: str, true: str) -> None:
+    relay = relay_of()
+    body = orjson.dumps({**MESSAGE, "content": [{"type": "text", "text": "I look."}, block], "stop_reason": told})
+    assert orjson.loads(relay.whole(body))["stop_reason"] == relay.stop_reason == true
 
 
 # --- what is noted ---------------------------------------------------------------------------------------------------

@@ -91,7 +91,12 @@ CITED = {
     "citations": [{"type": "web_search_result_location", "url": "https://example.com", "encrypted_index": ""}],
 }
 CLAUDES_SEARCH = rb'{"type":"server_tool_use","id":"srvtoolu_01","name":"web_search","input":{"query":"a"}}'
-UNSIGNED = rb'{"type":"thinking","thinking":"cut","signature": ""}'
+UNSIGNED = [
+    rb'{"type":"thinking","thinking":"cut","signature": ""}',
+    rb'{"type":"thinking","thinking":"cut","signature":"" }',
+    rb'{"type":"thinking","thinking":"of a model that signs nothing"}',
+    rb'{"signature" :null,"type":"thinking","thinking":"cut"}',
+]
 
 
 def left_of(*blocks: Json, family: str = "anthropic") -> list[Json]:
@@ -104,8 +109,9 @@ def left_of(*blocks: Json, family: str = "anthropic") -> list[Json]:
 
 
 def test_a_search_that_was_told_here_is_told_in_words() -> None:
-    (told,) = left_of(SEARCH, FOUND)
-    assert told["type"] == "text"
+    mark = {"type": "ephemeral", "ttl": "1h"}
+    (told,) = left_of(SEARCH, {**FOUND, "cache_control": mark})
+    assert (told["type"], told["cache_control"]) == ("text", mark)
     assert "https://example.com" in told["text"]
 
 
@@ -118,9 +124,15 @@ def test_a_search_of_claudes_own_stays() -> None:
     assert relayed(CLAUDES_SEARCH, SAID, to_openrouter=True) == [CLAUDES_SEARCH, SAID]
 
 
-def test_thinking_that_was_never_signed_is_left_out_for_claude_only() -> None:
-    assert relayed(UNSIGNED, CLAUDES, SAID, to_openrouter=False) == [CLAUDES, SAID]
-    assert left_of(orjson.loads(UNSIGNED), family="qwen") == [orjson.loads(UNSIGNED)]
+@pytest.mark.parametrize("unsigned", UNSIGNED)
+def test_thinking_that_was_never_signed_is_left_out_for_claude_only(unsigned: bytes) -> None:
+    assert relayed(unsigned, CLAUDES, SAID, to_openrouter=False) == [CLAUDES, SAID]
+    assert left_of(orjson.loads(unsigned), family="qwen") == [orjson.loads(unsigned)]
+
+
+def test_blocks_that_are_not_known_here_pass_whatever_they_hold() -> None:
+    odd = {"type": "later", "id": 5, "data": {"a": 1}, "signature": [], "citations": True, "tool_use_id": 0.5}
+    assert left_of(odd, SEARCH) == [odd]
 
 
 def test_a_text_about_empty_signatures_stays_as_it_is() -> None:

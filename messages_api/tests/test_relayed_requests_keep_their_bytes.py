@@ -110,6 +110,14 @@ def test_what_is_of_no_use_there_is_left_out(relay: Any) -> None:
     assert body == {"model": MODEL, "max_tokens": 2000, "messages": HELLO}
 
 
+def test_what_is_left_out_is_said_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(fields, "_said", set())
+    with caplog.at_level("INFO"):
+        for _ in range(2):
+            to_provider(betas=["a"], diagnostics=None, temperature=1.0)
+    assert sorted(record.getMessage().split("'")[1] for record in caplog.records) == ["betas", "diagnostics"]
+
+
 @pytest.mark.parametrize(
     "name",
     ["billing_policy", "compaction", "fallbacks", "mcp_servers", "models", "plugins", "provider", "route"],

@@ -1,10 +1,10 @@
 """Owns what is changed in messages and tools that are relayed: what the target would refuse, what an alias forbids.
 
-Everything else stays the bytes that came: Claude refuses thinking that was encoded anew (wire.md 2.3). So the bytes
-are searched first, and only a message that holds a word in question is opened, down to its blocks.
+Everything else stays the bytes that came: Claude refuses thinking that was encoded anew (wire.md 2.3). So messages are
+read once, for the few names that decide, and only a message that has to change is opened.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -20,32 +20,38 @@ from messages_api.services.translation.relay_thinking import is_within, nearest_
 NO_CONTENT = ({"type": "text", "text": "(no content)"},)
 #: The tools that OpenRouter runs itself: some ask another model, all cost extra.
 OPENROUTER_TOOL = "openrouter:"
-#: The one way to write an ASCII word so that a search of the bytes does not find it.
-ESCAPE = b"\\u00"
-
-
-#: How a value that is empty is written: thinking that was cut before it was signed, a page that Claude did not find.
-UNSIGNED = (b'"signature":""', b'"signature": ""')
-UNCITED = (b'"encrypted_index":""', b'"encrypted_index": ""')
+OUR_SEARCH = f'"{SEARCH_ID}'.encode()
+#: How a signature is written that is none: of thinking that was cut off, or of a model that signs nothing.
+NOTHING = (b"", b"null", b'""')
 
 
 class _Block(Struct, gc=False):
-    """What decides about a block: reasoning is sealed by its signature or in its data, a search is ours by its id."""
+    """What decides about a block. Raw, since one of a type that is not known here may have anything under a name."""
 
     type: str = ""
-    signature: str | None = None
-    data: str | None = None
-    id: str | None = None
-    tool_use_id: str | None = None
-    content: Raw = ABSENT
+    signature: Raw = ABSENT
+    data: Raw = ABSENT
+    id: Raw = ABSENT
+    tool_use_id: Raw = ABSENT
+    citations: Raw = ABSENT
+    tool: Raw = ABSENT
 
 
 class _Turn(Struct, gc=False):
-    content: Raw = ABSENT
+    content: str | list[_Block] | None = None
     output_config: Raw = ABSENT
 
 
-class _Effort(Struct, gc=False):
+class _Found(Struct, gc=False):
+    content: Raw
+    cache_control: Raw = Raw(b"null")
+
+
+class _Citation(Struct, gc=False):
+    encrypted_index: str | None = None
+
+
+class _Config(Struct, gc=False):
     effort: str | None = None
 
 
@@ -54,127 +60,112 @@ class _Tool(Struct, gc=False):
     model: Raw = ABSENT
 
 
-class _Change(Struct, gc=False):
+class _Addition(Struct, gc=False):
     definition: _Tool | None = None
 
 
-class _Addition(Struct, gc=False):
-    tool: _Change | None = None
+_TURNS = msgspec.json.Decoder(list[_Turn])
+_FOUND = msgspec.json.Decoder(_Found)
+_CITATIONS = msgspec.json.Decoder(list[_Citation] | None)
+_CONFIG = msgspec.json.Decoder(_Config | None)
+_TOOLS = msgspec.json.Decoder(list[_Tool] | None)
+_ADDITION = msgspec.json.Decoder(_Addition)
 
 
-class _TurnWithTools(Struct, gc=False):
-    content: str | list[_Addition] | None = None
+def relayed_messages(messages: Raw, seals: Sequence[str], facts: ModelFacts, max_effort: str) -> Raw:
+    """`messages` as the target takes them, which opens no reasoning under `seals`, and as an alias allows them.
 
-
-_BLOCK = msgspec.json.Decoder(_Block)
-_TURN = msgspec.json.Decoder(_Turn)
-_EFFORT = msgspec.json.Decoder(_Effort)
-_TOOLS = msgspec.json.Decoder(list[_Tool])
-_TURNS_WITH_TOOLS = msgspec.json.Decoder(list[_TurnWithTools])
+    Raises InvalidRequest for a tool that only administrators may give a model.
+    """
+    turns: list[_Turn] = read("messages", messages, _TURNS)
+    sealed = tuple(f'"{seal}'.encode() for seal in seals)
+    is_claude = facts.family == CLAUDE_FAMILY
+    came: list[Any] = []
+    for position, turn in enumerate(turns):
+        blocks = turn.content if isinstance(turn.content, list) else ()
+        _check_added_tools(position, blocks)
+        foreign = {place for place, block in enumerate(blocks) if _is_foreign(block, sealed, is_claude=is_claude)}
+        effort = _lower_effort(turn, facts, max_effort) if max_effort else {}
+        if foreign or effort:
+            came = came or [*items("messages", messages)]
+            content = _without(foreign, blocks, came[position]) if foreign else {}
+            came[position] = changed("messages", came[position], **content, **effort)
+    return Raw(encoded(came)) if came else messages
 
 
 # --- what the target would refuse ------------------------------------------------------------------------------------
 
 
-def without_foreign(messages: Raw, seals: Sequence[str], family: str) -> Raw:
-    """`messages` without what a target of `family` would refuse as none of its own.
+def _is_foreign(block: _Block, sealed: tuple[bytes, ...], *, is_claude: bool) -> bool:
+    """Whether the target would refuse a block as none of its own.
 
-    That is reasoning under `seals`; searches that this server told; and, for Claude, thinking without a signature and
-    citations of pages that it did not find.
+    That is reasoning that is sealed for others; searches that this server told; and, for Claude, thinking that is not
+    signed and citations of pages that it did not find.
     """
-    marks = (*(seal.encode() for seal in seals), SEARCH_ID.encode())
-    if family == CLAUDE_FAMILY:
-        marks += UNSIGNED + UNCITED
-    if not _holds(messages, marks):
-        return messages
-    turns = [
-        _turn_without(f"messages[{position}]", turn, marks) if _holds(turn, marks) else turn
-        for position, turn in _numbered(messages)
-    ]
-    return Raw(encoded(turns))
-
-
-def _turn_without(path: str, turn: Raw, marks: Sequence[bytes]) -> Any:
-    content = read(path, turn, _TURN).content
-    if not _is_list(content):
-        return turn
-    blocks = items(f"{path}.content", content)
-    left = [_without(f"{path}.content[{position}]", block, marks) for position, block in enumerate(blocks)]
-    kept = [block for block in left if block is not None]
-    return turn if kept == blocks else changed(path, turn, content=kept or NO_CONTENT)
-
-
-def _without(path: str, raw: Raw, marks: Sequence[bytes]) -> Any:
-    """A block as the target takes it; None for none. A text may well speak of seals, or of empty signatures."""
-    if not _holds(raw, marks):
-        return raw
-    block = read(path, raw, _BLOCK)
     match block.type:
         case "thinking":
-            is_refused = _begins(block.signature, marks) or (not block.signature and UNSIGNED[0] in marks)
-            return None if is_refused else raw
+            signature = bytes(block.signature)
+            return signature.startswith(sealed) or (is_claude and signature in NOTHING)
         case "redacted_thinking":
-            return None if _begins(block.data, marks) else raw
+            return bytes(block.data).startswith(sealed)
         case "server_tool_use":
-            return None if _begins(block.id, marks) else raw
-        case "web_search_tool_result" if _begins(block.tool_use_id, marks):
-            return {"type": "text", "text": f"[web_search found: {bytes(block.content).decode(errors='replace')}]"}
-        case "text" if _holds(raw, UNCITED):
-            return {name: value for name, value in opened(path, raw).items() if name != "citations"}
+            return bytes(block.id).startswith(OUR_SEARCH)
+        case "web_search_tool_result":
+            return bytes(block.tool_use_id).startswith(OUR_SEARCH)
+        case "text" if is_claude and block.citations is not ABSENT:
+            citations: list[_Citation] = read("messages", block.citations, _CITATIONS) or []
+            return any(citation.encrypted_index == "" for citation in citations)
         case _:
-            return raw
+            return False
 
 
-def _begins(text: str | None, marks: Sequence[bytes]) -> bool:
-    return (text or "").encode().startswith(tuple(marks))
+def _without(foreign: set[int], blocks: Sequence[_Block], turn: Raw) -> dict[str, Any]:
+    """The content of a turn with something else, or nothing, in the place of foreign blocks; never empty."""
+    content: list[Any] = []
+    for place, raw in enumerate(items("messages", opened("messages", turn)["content"])):
+        content += _in_place_of(blocks[place], raw) if place in foreign else [raw]
+    return {"content": content or NO_CONTENT}
 
 
-def _holds(raw: Raw, marks: Sequence[bytes]) -> bool:
-    data = bytes(raw)
-    return any(mark in data for mark in marks)
+def _in_place_of(block: _Block, raw: Raw) -> list[dict[str, Any]]:
+    match block.type:
+        case "text":
+            return [{name: value for name, value in opened("messages", raw).items() if name != "citations"}]
+        case "web_search_tool_result":
+            found: _Found = read("messages", raw, _FOUND)
+            told = f"[web_search found: {bytes(found.content).decode(errors='replace')}]"
+            return [{"type": "text", "text": told, "cache_control": found.cache_control}]
+        case _:
+            return []
 
 
 # --- what an alias forbids -------------------------------------------------------------------------------------------
 
 
-def with_effort(messages: Raw, facts: ModelFacts, max_effort: str) -> Raw:
-    """`messages` with no more effort than an alias allows: a system message can ask for more (wire.md 1.3)."""
-    if not max_effort or not _may_hold(messages, b"output_config"):
-        return messages
-    effort = nearest_effort(max_effort, facts)
-    turns = [_calmer(f"messages[{position}]", turn, max_effort, effort) for position, turn in _numbered(messages)]
-    return Raw(encoded(turns))
-
-
-def _calmer(path: str, turn: Raw, max_effort: str, effort: str) -> Any:
-    config = read(path, turn, _TURN).output_config
-    if not bytes(config).startswith(b"{"):
-        return turn
-    path = f"{path}.output_config"
-    asked = read(path, config, _EFFORT).effort
-    if asked is None or is_within(asked, max_effort):
-        return turn
-    return changed(path, turn, output_config=changed(path, config, effort=effort))
+def _lower_effort(turn: _Turn, facts: ModelFacts, max_effort: str) -> dict[str, Any]:
+    """The field `output_config` with less effort, where a message asks for too much (wire.md 1.3); else nothing."""
+    if turn.output_config is ABSENT:
+        return {}
+    config: _Config = read("messages", turn.output_config, _CONFIG) or _Config()
+    if config.effort is None or is_within(config.effort, max_effort):
+        return {}
+    return {"output_config": changed("messages", turn.output_config, effort=nearest_effort(max_effort, facts))}
 
 
 def check_tools(tools: Raw) -> None:
     """Raises InvalidRequest for a tool that would pick another model, or make OpenRouter work by itself."""
-    if not _is_list(tools):
-        return
-    judged: list[_Tool] = read("tools", tools, _TOOLS)
+    judged: list[_Tool] = (read("tools", tools, _TOOLS) if tools is not ABSENT else None) or []
     for position, tool in enumerate(judged):
         _check_tool(f"tools[{position}]", tool)
 
 
-def check_added_tools(messages: Raw) -> None:
+def _check_added_tools(position: int, blocks: Sequence[_Block]) -> None:
     """The same for the tools that come in the middle of a conversation (wire.md 1.3, tool_addition)."""
-    if not _may_hold(messages, b"tool_definition"):
-        return
-    turns: list[_TurnWithTools] = read("messages", messages, _TURNS_WITH_TOOLS)
-    for position, turn in enumerate(turns):
-        for block in turn.content if isinstance(turn.content, list) else ():
-            if block.tool is not None and block.tool.definition is not None:
-                _check_tool(f"messages[{position}].content", block.tool.definition)
+    for block in blocks:
+        if block.tool is not ABSENT:
+            path = f"messages[{position}].content"
+            addition: _Addition = read(path, block.tool, _ADDITION)
+            _check_tool(path, addition.definition or _Tool())
 
 
 def _check_tool(path: str, tool: _Tool) -> None:
@@ -182,16 +173,3 @@ def _check_tool(path: str, tool: _Tool) -> None:
         raise InvalidRequest(f"{path}.model: the models that answer are decided by the server's administrators")
     if tool.type is not None and tool.type.startswith(OPENROUTER_TOOL):
         raise InvalidRequest(f"{path}.type: OpenRouter's own tools are decided by the server's administrators")
-
-
-def _numbered(messages: Raw) -> Iterator[tuple[int, Raw]]:
-    return enumerate(items("messages", messages))
-
-
-def _may_hold(raw: Raw, word: bytes) -> bool:
-    data = bytes(raw)
-    return word in data or ESCAPE in data
-
-
-def _is_list(raw: Raw) -> bool:
-    return bytes(raw).startswith(b"[")

@@ -13,17 +13,13 @@ import msgspec
 from msgspec import Raw
 
 from messages_api.errors import InvalidRequest
+from messages_api.fields import log_dropped
 from messages_api.schemas import Envelope, Metadata
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.terms import Terms
 from messages_api.services.translation.raw_json import ABSENT, changed, encoded, items, read
 from messages_api.services.translation.reasoning import SEAL
-from messages_api.services.translation.relay_messages import (
-    check_added_tools,
-    check_tools,
-    with_effort,
-    without_foreign,
-)
+from messages_api.services.translation.relay_messages import check_tools, relayed_messages
 from messages_api.services.translation.relay_thinking import limited_effort, limited_thinking, thinking_of
 from messages_api.services.translation.tables import USER_LENGTH
 
@@ -100,16 +96,16 @@ def request_to_provider(envelope: Envelope, *, model: str, facts: ModelFacts, te
 
 def _relayed(envelope: Envelope, model: str, facts: ModelFacts, terms: Terms, seals: Sequence[str]) -> Fields:
     came = envelope.fields
+    for name in came.keys() & LEFT_OUT:
+        log_dropped(name)
     asked = _asked(came)
     most = min(limit for limit in (asked, facts.max_output, terms.max_output) if limit is not None)
-    messages = without_foreign(came["messages"], seals, facts.family)
-    check_added_tools(messages)
     check_tools(came.get("tools", ABSENT))
     return {
         **{name: raw for name, raw in came.items() if name in RELAYED},
         "model": model,
         "max_tokens": most,
-        "messages": with_effort(messages, facts, terms.max_effort),
+        "messages": relayed_messages(came["messages"], seals, facts, terms.max_effort),
         **_system(came.get("system", ABSENT), terms.system_addendum),
         **limited_thinking(came, most, is_cut=most < asked, max_effort=terms.max_effort),
         **limited_effort(came, facts, terms.max_effort),

@@ -23,13 +23,21 @@ from messages_api.services.upstream.failures import failure_in_answer
 LONGEST_EVENT = 16 * 1024 * 1024
 END = b"\n\n"
 #: Events that pass unread. JSON holds no newline of its own, so nothing inside it can look like the end of an event.
-UNREAD = re.compile(rb"(?:event: ?content_block_(?:delta|start|stop)\ndata: ?[^\n]++\n\n)++")
+UNREAD = re.compile(rb"(?:event: ?content_block_(?:delta|stop)\ndata: ?[^\n]++\n\n)++")
 #: Told in message_start; where the client had to be given one before that, in message_delta.
 TOLD_AT_START = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+#: Overrules what an earlier attempt told of its cache, where this upstream has none.
+NO_CACHE = dict.fromkeys(TOLD_AT_START[1:], 0)
 #: What a model that has said nothing cannot have ended with.
 NEEDS_CONTENT = frozenset({"", "end_turn", "tool_use"})
+#: The reason in place of one that contradicts whether a tool was called. Claude's never does, a local server's may.
+TRUE_REASON = {("end_turn", True): "tool_use", ("tool_use", False): "end_turn"}
 
 Fields = dict[str, Raw]
+
+
+class _Block(Struct, gc=False):
+    type: str = ""
 
 
 class _Delta(Struct, gc=False):
@@ -39,6 +47,7 @@ class _Delta(Struct, gc=False):
 class _Event(Struct):
     type: str = ""
     message: Raw = ABSENT
+    content_block: _Block | None = None
     delta: _Delta | None = None
     usage: Fields | None = None
     error: Raw = ABSENT
@@ -49,7 +58,7 @@ class _Message(Struct):
     id: str = ""
     provider: str | None = None
     stop_reason: str | None = None
-    content: list[Raw] | None = None
+    content: list[_Block] | None = None
     usage: Fields | None = None
     error: Raw = ABSENT
 
@@ -78,7 +87,7 @@ class AnswerRelay:
         self._waiting = b""  # message_start, until there is content to go with it
         self._is_given = False  # whether the client has its message_start
         self._is_estimated = False  # and whether that one was a guess of ours
-        self._has_begun = self._has_content = self._is_judged = False
+        self._has_begun = self._has_content = self._has_call = self._is_judged = False
         self._is_quiet = False  # whether there is content, and more may come
 
     def start(self) -> bytes:
@@ -120,7 +129,8 @@ class AnswerRelay:
         self._note(message)
         if not message.content and self.stop_reason in NEEDS_CONTENT:
             raise AnswerError("The model gave an empty answer.")
-        return encoded(self._ours(body))
+        self._has_call = any(block.type == "tool_use" for block in message.content or ())
+        return encoded({**self._ours(body), **self._true_reason()})
 
     # --- bytes to events ---
 
@@ -158,6 +168,8 @@ class AnswerRelay:
                 return self._judge(event, payload)
             case "message_stop":
                 return self._stop(payload)
+            case "content_block_start":
+                return self._open(event, payload)
             case kind:
                 return self._pass(kind, payload)
 
@@ -172,11 +184,15 @@ class AnswerRelay:
             start = {**_FIELDS.decode(payload), "message": self._ours(event.message)}
             self._waiting = _framed("message_start", encoded(start))
 
+    def _open(self, event: _Event, payload: bytes) -> bytes:
+        self._has_content = self._is_quiet = True
+        if event.content_block is not None and event.content_block.type == "tool_use":
+            self._has_call = True
+        return self._pass("content_block_start", payload)
+
     def _pass(self, kind: str, payload: bytes) -> bytes:
         """Content, and events that are not known yet; the latter do not count as content."""
         self._check_begun()
-        if kind == "content_block_start":
-            self._has_content = self._is_quiet = True
         if self._has_content:
             return self._released() + _framed(kind, payload)
         if kind.startswith("content_block"):
@@ -190,11 +206,26 @@ class AnswerRelay:
         if not self._has_content and self.stop_reason in NEEDS_CONTENT:
             raise AnswerError("The model gave an empty answer.")
         self._note_usage(event.usage)
+        return self._released() + _framed("message_delta", self._corrected(event, payload))
+
+    def _corrected(self, event: _Event, payload: bytes) -> bytes:
+        """message_delta with the true reason and, where message_start was an estimate, with the true counts."""
+        reason = self._true_reason()
+        if not (reason or self._is_estimated):
+            return payload
+        fields: dict[str, Any] = _FIELDS.decode(payload)
+        if reason:
+            fields["delta"] = {**_FIELDS.decode(fields["delta"]), **reason}
         if self._is_estimated:
             known = {name: self._told[name] for name in TOLD_AT_START if name in self._told}
-            corrected = {**(event.usage or {}), **known}
-            payload = encoded({**_FIELDS.decode(payload), "usage": corrected})
-        return self._released() + _framed("message_delta", payload)
+            fields["usage"] = {**(event.usage or {}), **NO_CACHE, **known}
+        return encoded(fields)
+
+    def _true_reason(self) -> dict[str, str]:
+        """The field `stop_reason` where the one that was told contradicts the content; else nothing."""
+        true = TRUE_REASON.get((self.stop_reason, self._has_call))
+        self.stop_reason = true or self.stop_reason
+        return {"stop_reason": true} if true else {}
 
     def _stop(self, payload: bytes) -> bytes:
         if not self._is_judged:
