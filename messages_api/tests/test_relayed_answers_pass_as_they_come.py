@@ -1,5 +1,6 @@
 """What a target that speaks Messages says reaches the client byte for byte, but for the model's name and our ids."""
 
+import time
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
@@ -108,6 +109,14 @@ def test_it_does_not_matter_where_the_network_cuts(size: int) -> None:
 def test_lines_may_end_in_crlf(size: int) -> None:
     whole = b"".join(STREAM).replace(b"\n", b"\r\n")
     assert answer(whole[place : place + size] for place in range(0, len(whole), size)) == answer(STREAM)
+
+
+def test_a_long_event_in_many_pieces_is_looked_through_once() -> None:
+    long = SAID.replace(b"Hello", b"x" * 4_000_000)
+    pieces = [long[start : start + 4096] for start in range(0, len(long), 4096)]
+    began = time.process_time()
+    assert long in answer([event(START), *CONTENT[:5], *pieces, STOP_1, JUDGED, ENDED])
+    assert time.process_time() - began < 2
 
 
 def test_many_events_that_came_together_leave_together() -> None:

@@ -170,7 +170,7 @@ def test_two_tools_that_would_have_one_name_are_refused(first: str, second: str 
 @pytest.mark.parametrize("clear_at", ["next_user_message", None])
 def test_thousands_of_instructions_take_no_time(clear_at: str | None) -> None:
     instruction = {"role": "system", "content": "a", **({"clear_at": clear_at} if clear_at else {})}
-    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": [call("call_1")]}]
+    turns: list[Json] = [{"role": "user", "content": "a"}, {"role": "assistant", "content": [call("call_1")]}]
     began = time.process_time()
     chat_of([*turns, *([instruction] * 16_000)])
     assert time.process_time() - began < 2

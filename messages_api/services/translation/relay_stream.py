@@ -83,7 +83,8 @@ class AnswerRelay:
         self._message_id, self._model = message_id, model
         self._input_tokens = input_tokens
         self._told: Fields = {}  # the usage of message_start and message_delta
-        self._rest = b""
+        self._begun: list[bytes] = []  # the parts of an event whose end is still to come
+        self._size = 0  # of them
         self._waiting = b""  # message_start, until there is content to go with it
         self._is_given = False  # whether the client has its message_start
         self._is_estimated = False  # and whether that one was a guess of ours
@@ -102,12 +103,17 @@ class AnswerRelay:
 
     def feed(self, received: bytes) -> Iterator[bytes]:
         """What of `received` is for the client, in one piece; what came before an error comes before its exception."""
-        if self._is_quiet and not self._rest and UNREAD.fullmatch(received):
+        if self._is_quiet and not self._begun and UNREAD.fullmatch(received):
             yield received  # as nearly every piece of a stream
+            return
+        self._begun.append(received)
+        self._size += len(received)
+        if b"\n" not in received:  # looked through only once it may hold an event: a long one comes in many pieces
+            self._check_size()
             return
         said: list[bytes] = []
         try:
-            self._read(self._rest + received, said)
+            self._read(b"".join(self._begun), said)
         except (AnswerError, ApiError):
             if any(said):
                 yield b"".join(said)
@@ -147,8 +153,12 @@ class AnswerRelay:
                 break
             said.append(self._event(data[position:end]))
             position = end + len(END)
-        self._rest = data[position:]
-        if len(self._rest) > LONGEST_EVENT:
+        rest = data[position:]
+        self._begun, self._size = [rest] if rest else [], len(rest)
+        self._check_size()
+
+    def _check_size(self) -> None:
+        if self._size > LONGEST_EVENT:
             raise AnswerError(f"The upstream sent an event of more than {LONGEST_EVENT} bytes.")
 
     def _event(self, frame: bytes) -> bytes:
