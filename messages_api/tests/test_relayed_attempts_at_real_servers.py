@@ -156,10 +156,25 @@ async def test_reasoning_makes_the_round_trip(model: str, upstream: MessagesUpst
     question = {"role": "user", "content": "[[reasoning_tool]]"}
     first = message_added_up(events_of(await all_of(openrouter(upstream, asked_for(messages=[question]), model))))
     assert {block["type"] for block in first["content"]} & {"thinking", "redacted_thinking"}
-    result = {"type": "tool_result", "tool_use_id": first["content"][-1]["id"], "content": "done"}
+    [call_id] = [block["id"] for block in first["content"] if block["type"] == "tool_use"]
+    result = {"type": "tool_result", "tool_use_id": call_id, "content": "done"}
     turns = [question, {"role": "assistant", "content": first["content"]}, {"role": "user", "content": [result]}]
     second = message_added_up(events_of(await all_of(openrouter(upstream, asked_for(messages=turns), model))))
     assert "done" in second["content"][-1]["text"]
+
+
+async def test_a_search_of_claudes_own_makes_the_round_trip(upstream: MessagesUpstream) -> None:
+    tools = [{"type": "web_search_20250305", "name": "web_search"}]
+    question = {"role": "user", "content": "[[searches 2]]"}
+    events = events_of(await all_of(openrouter(upstream, asked_for(messages=[question], tools=tools))))
+    check_grammar(events)
+    content = message_added_up(events)["content"]
+    kinds = ["server_tool_use", "web_search_tool_result"] * 2 + ["text"]
+    assert [block["type"] for block in content] == kinds
+    assert content[0]["input"] == {"query": "simulated query"}
+    assert content[-1]["citations"][0]["encrypted_index"]
+    turns = [question, {"role": "assistant", "content": content}, {"role": "user", "content": "[[text]]"}]
+    check_grammar(events_of(await all_of(openrouter(upstream, asked_for(messages=turns, tools=tools)))))
 
 
 async def test_the_request_on_the_wire(upstream: MessagesUpstream, simulator: SimulatorProcess) -> None:

@@ -33,6 +33,7 @@ from testing.openrouter_simulator.refusals import (
     new_request_id,
     plain_anthropic_body,
 )
+from testing.openrouter_simulator.signatures import page_content, page_index
 
 FOREIGN_REASONING_PREFIX = "openrouter.reasoning:"
 STOP_REASON = {
@@ -46,9 +47,13 @@ NATIVE_REASONS = frozenset({"stop_sequence", "pause_turn", "model_context_window
 REFUSAL_DETAILS: Json = {"type": "refusal", "category": None, "explanation": None}
 
 
-def foreign_reasoning(details: list[Json]) -> str:
-    """wire.md 2.3: how OpenRouter carries other families' reasoning through Anthropic clients."""
-    return FOREIGN_REASONING_PREFIX + base64.b64encode(encode(details)).decode()
+def foreign_reasoning(detail: Json) -> Json:
+    """wire.md 2.3: how OpenRouter carries reasoning through Anthropic clients, a block for each detail.
+
+    Seen in recorded answers (neuraxes/neurouter, its mock of streamed thinking), of Claude too, see `copies`.
+    """
+    data = FOREIGN_REASONING_PREFIX + base64.b64encode(encode(detail)).decode()
+    return {"type": "redacted_thinking", "data": data}
 
 
 # A plain provider tells no cost, has no [DONE], and knows none of OpenRouter's tokens.
@@ -64,9 +69,10 @@ class MessagesVoice:
     dialect: Dialect
     index: int = -1
     open_kind: str | None = None
-    searched: bool = False
+    cited: list[Json] = field(default_factory=list)
     chat: ChatVoice = field(init=False)
     held: list[Json] = field(default_factory=list)
+    copies: list[Json] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.chat = ChatVoice(self.model, self.generation_id)
@@ -77,19 +83,20 @@ class MessagesVoice:
         match event:
             case Text(text) | Refused(text):
                 yield from self.ensure("text", {"type": "text", "text": "", "citations": None})
+                yield from self.cite()
                 yield self.delta({"type": "text_delta", "text": text})
             case Thought(text, shape):
                 yield from self.thought(text, shape, details)
-            case ThoughtEnd(_, shape):
-                yield from self.thought_end(shape, details)
+            case ThoughtEnd(whole, shape):
+                yield from self.thought_end(whole, shape, details)
             case Redacted(shape):
                 yield from self.redacted(shape, details)
             case CallStart():
                 yield from self.call_start(event, details)
             case CallPiece(_, text):
                 yield self.delta({"type": "input_json_delta", "partial_json": text})
-            case CallSigned() if details and self.dialect == "openrouter":
-                yield from self.block({"type": "redacted_thinking", "data": foreign_reasoning(details)})
+            case CallSigned():
+                yield from self.carried(details)
             case Citations(annotations, searches):
                 yield from self.search_result(annotations, searches)
 
@@ -99,38 +106,57 @@ class MessagesVoice:
         for detail in details if shape != "anthropic" else ():
             add_detail(self.held, detail)
 
-    def thought_end(self, shape: ReasoningShape, details: list[Json]) -> Iterator[Json]:
-        """Claude's thinking is signed; the others' goes once more, whole, into a token."""
+    def thought_end(self, whole: str, shape: ReasoningShape, details: list[Json]) -> Iterator[Json]:
+        """Claude's thinking is signed; the others' goes once more, whole, into tokens."""
         if shape == "anthropic":
             yield self.delta({"type": "signature_delta", "signature": details[0]["signature"]})
+            self.copies.append({"signature": details[0]["signature"], "text": whole, "type": "reasoning.text"})
         yield from self.close()
-        carried = [*self.held, *details] if shape != "anthropic" else []
-        if carried and self.dialect == "openrouter":
-            yield from self.block({"type": "redacted_thinking", "data": foreign_reasoning(carried)})
+        if shape != "anthropic":
+            yield from self.carried([*self.held, *details])
         self.held = []
 
     def redacted(self, shape: ReasoningShape, details: list[Json]) -> Iterator[Json]:
-        is_native = shape == "anthropic" or self.dialect == "plain"
-        data = details[0]["data"] if is_native else foreign_reasoning(details)
-        yield from self.block({"type": "redacted_thinking", "data": data})
+        if shape == "anthropic" or self.dialect == "plain":
+            yield from self.block({"type": "redacted_thinking", "data": details[0]["data"]})
+        else:
+            yield from self.carried(details)
+
+    def carried(self, details: list[Json]) -> Iterator[Json]:
+        for detail in details if self.dialect == "openrouter" else ():
+            yield from self.block(foreign_reasoning(detail))
+
+    def end(self) -> Iterator[Json]:
+        """OpenRouter tells Claude's signed thoughts once more, as the last blocks of the answer."""
+        yield from self.close()
+        yield from self.carried(self.copies)
 
     def call_start(self, call: CallStart, signed: list[Json]) -> Iterator[Json]:
-        if signed and self.dialect == "openrouter":
-            yield from self.block({"type": "redacted_thinking", "data": foreign_reasoning(signed)})
+        yield from self.carried(signed)
         yield from self.close()
         yield from self.open("tool_use", {"type": "tool_use", "id": call.id, "name": call.name, "input": {}})
         if call.arguments:
             yield self.delta({"type": "input_json_delta", "partial_json": call.arguments})
 
     def search_result(self, annotations: list[Json], searches: int) -> Iterator[Json]:
-        """Anthropic's server tool: for each search the use and its result, as two whole blocks."""
-        self.searched = True
-        results = [found_page(annotation["url_citation"]) for annotation in annotations]
+        """Anthropic's server tool: for each search the use, whose query is streamed, and its result in one piece."""
+        pages = [annotation["url_citation"] for annotation in annotations]
+        is_claude = self.model.family == "anthropic"
+        self.cited = pages[:1] if is_claude else []
         for place in range(searches):
             use_id = f"srvtoolu_{self.generation_id[-20:]}{place:02d}"
-            query = {"query": "simulated query"}
-            yield from self.block({"type": "server_tool_use", "id": use_id, "name": "web_search", "input": query})
+            yield from self.close()
+            use = {"type": "server_tool_use", "id": use_id, "name": "web_search", "input": {}}
+            yield from self.open("server_tool_use", use)
+            yield self.delta({"type": "input_json_delta", "partial_json": '{"query":"simulated query"}'})
+            results = [found_page(page, is_claude=is_claude) for page in pages]
             yield from self.block({"type": "web_search_tool_result", "tool_use_id": use_id, "content": results})
+
+    def cite(self) -> Iterator[Json]:
+        """The text after a search cites the page that it is from."""
+        for page in self.cited:
+            yield self.delta({"type": "citations_delta", "citation": page_citation(page)})
+        self.cited = []
 
     def block(self, content: Json) -> Iterator[Json]:
         yield from self.close()
@@ -156,13 +182,24 @@ class MessagesVoice:
         return {"type": "content_block_delta", "index": self.index, "delta": delta}
 
 
-def found_page(citation: Json) -> Json:
+def found_page(page: Json, *, is_claude: bool) -> Json:
+    plain = base64.b64encode(page["content"].encode()).decode()
     return {
         "type": "web_search_result",
-        "url": citation["url"],
-        "title": citation["title"],
-        "encrypted_content": base64.b64encode(citation["content"].encode()).decode(),
+        "url": page["url"],
+        "title": page["title"],
+        "encrypted_content": page_content(page["url"]) if is_claude else plain,
         "page_age": None,
+    }
+
+
+def page_citation(page: Json) -> Json:
+    return {
+        "type": "web_search_result_location",
+        "cited_text": page["content"],
+        "url": page["url"],
+        "title": page["title"],
+        "encrypted_index": page_index(page["url"]),
     }
 
 
@@ -182,6 +219,9 @@ class WholeMessage:
     def take_delta(self, index: int, delta: Json) -> None:
         if delta["type"] == "input_json_delta":
             self.arguments[index] = self.arguments.get(index, "") + delta["partial_json"]
+            return
+        if delta["type"] == "citations_delta":
+            self.content[index]["citations"] = [*(self.content[index]["citations"] or []), delta["citation"]]
             return
         key = delta["type"].removesuffix("_delta")
         self.content[index][key] = (self.content[index].get(key) or "") + delta[key]
@@ -280,7 +320,7 @@ class MessagesWire:
     def closing(self, finish: Finish, usage: Usage, owed: Bill) -> bytes:
         if finish.reason == "error":
             return self.failing({"code": 502, "message": finish.native})
-        closed = b"".join(event_lines(event) for event in self.voice.close())
+        closed = b"".join(event_lines(event) for event in self.voice.end())
         ending = {"type": "message_delta", "delta": self.envelope.ending(finish)}
         done = DONE if self.dialect == "openrouter" else b""
         return closed + event_lines(ending | {"usage": self.usage(usage, owed)}) + STOPPED + done
@@ -292,6 +332,8 @@ class MessagesWire:
     def document(self, finish: Finish, usage: Usage, owed: Bill) -> Json:
         if finish.reason == "error":
             raise canned(502, message=finish.native)
+        for each in self.voice.end():
+            self.message.take(each)
         return self.envelope.message(self.message.blocks(), self.envelope.ending(finish), self.usage(usage, owed))
 
     def failed_document(self, error: Json, _usage: Usage, _owed: Bill, /) -> Json:

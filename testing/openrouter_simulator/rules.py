@@ -59,6 +59,7 @@ PLAIN_PROVIDERS: tuple[ProviderRule, ...] = (
     rules_messages.check_output_config,
     rules_messages.check_tools,
     rules_messages.check_adjacency,
+    rules_messages.check_searches,
     rules_messages.check_texts,
 )
 MESSAGES_PROVIDERS: tuple[ProviderRule, ...] = (

@@ -19,6 +19,7 @@ from testing.openrouter_simulator.rules_provider import (
 from testing.openrouter_simulator.rules_schema import check_schema_form, check_tool_schema, schemas_in
 from testing.openrouter_simulator.rules_search import check_anthropic_tool, is_anthropic_search
 from testing.openrouter_simulator.shapes import expect, expect_field, expect_length, expect_one_of
+from testing.openrouter_simulator.signatures import page_content_holds, page_index_holds
 
 # wire.md 1.2, 1.3, 2.6
 FIELD_KINDS: dict[str, str] = {
@@ -94,6 +95,8 @@ REQUIRED_OF_BLOCK: dict[str, tuple[tuple[str, str], ...]] = {
     "tool_result": (("tool_use_id", "string"),),
     "thinking": (("thinking", "string"), ("signature", "string")),
     "redacted_thinking": (("data", "string"),),
+    "server_tool_use": (("id", "string"), ("name", "string"), ("input", "object")),
+    "web_search_tool_result": (("tool_use_id", "string"), ("content", "array|object")),
 }
 OPENROUTER_THINKING_TYPES = frozenset({"enabled", "disabled", "adaptive"})
 THINKING_TYPES = OPENROUTER_THINKING_TYPES | {"between_tools"}
@@ -399,6 +402,34 @@ def check_adjacency(body: Json, model: Model) -> None:
     if waiting:
         sentence = MISSING_RESULT["anthropic"].format(place=len(body["messages"]) - 1, ids=", ".join(waiting))
         raise provider_refusal(model, sentence)
+
+
+def check_searches(body: Json, model: Model) -> None:
+    """wire.md 1.4: Known provider behaviour: Claude opens what its search found again, so it must have found it."""
+    for place, message in enumerate(body["messages"] if model.family == "anthropic" else ()):
+        blocks = blocks_of(message)
+        uses = [block["id"] for block in blocks if block["type"] == "server_tool_use"]
+        answered = [block["tool_use_id"] for block in blocks if block["type"] == "web_search_tool_result"]
+        for use in [use for use in uses if use not in answered][:1]:
+            sentence = "was found without a corresponding `web_search_tool_result` block"
+            raise provider_refusal(model, f"messages.{place}: `web_search` tool use with id `{use}` {sentence}")
+        for use in [use for use in answered if use not in uses][:1]:
+            sentence = f"messages.{place}: unexpected `tool_use_id` found in `web_search_tool_result` blocks: {use}"
+            raise provider_refusal(model, sentence)
+        for position, block in enumerate(blocks):
+            check_pages(block, model, f"messages.{place}.content.{position}")
+
+
+def check_pages(block: Json, model: Model, path: str) -> None:
+    """wire.md 1.4: Known provider behaviour; the error of a search is an object in place of the list."""
+    found = block["content"] if block["type"] == "web_search_tool_result" else None
+    for page in found if isinstance(found, list) else ():
+        if not page_content_holds(page["url"], page["encrypted_content"]):
+            raise provider_refusal(model, f"{path}: Invalid `encrypted_content` in `search_result` block")
+    for citation in block.get("citations") or () if block["type"] == "text" else ():
+        is_found = citation["type"] == "web_search_result_location"
+        if is_found and not page_index_holds(citation["url"], citation["encrypted_index"]):
+            raise provider_refusal(model, f"{path}: Invalid `encrypted_index` in `text` block")
 
 
 def check_results_first(blocks: list[Json], model: Model, place: int) -> None:

@@ -136,24 +136,23 @@ def block_details(block: Json, path: str, model: Model) -> list[Json]:
     data = block["data"]
     if not data.startswith(FOREIGN_REASONING_PREFIX):
         return [{"type": "reasoning.encrypted", "data": data, "format": CLAUDE_FORMAT}]
-    carried = carried_details(data)
+    carried = carried_detail(data)
     if carried is None:
         raise provider_refusal(model, f"{path}: Invalid `data` in `redacted_thinking` block")
-    return [detail for detail in carried if issued_format(detail) in formats_of(model)]
+    return [carried] if issued_format(carried) in formats_of(model) else []
 
 
 def claude_text(text: str, signature: str) -> Json:
     return {"type": "reasoning.text", "text": text, "signature": signature, "format": CLAUDE_FORMAT}
 
 
-def carried_details(data: str) -> list[Json] | None:
+def carried_detail(data: str) -> Json | None:
     """wire.md 2.3: reasoning of other families inside redacted_thinking."""
     try:
-        details = orjson.loads(base64.b64decode(data.removeprefix(FOREIGN_REASONING_PREFIX), validate=True))
+        detail = orjson.loads(base64.b64decode(data.removeprefix(FOREIGN_REASONING_PREFIX), validate=True))
     except (binascii.Error, orjson.JSONDecodeError):
         return None
-    whole = isinstance(details, list) and all(isinstance(each, dict) and "type" in each for each in details)
-    return details if whole else None
+    return detail if isinstance(detail, dict) and "type" in detail else None
 
 
 def formats_of(model: Model) -> frozenset[str]:

@@ -83,6 +83,24 @@ def claude_redaction_holds(data: str) -> bool:
     return encrypted_holds(data, CLAUDE_HEAD, "claude-redacted", "")
 
 
+def page_content(url: str) -> str:
+    """What Claude's own search carries a page in."""
+    return encrypted(CLAUDE_HEAD, "claude-page", url)
+
+
+def page_content_holds(url: str, content: str) -> bool:
+    return encrypted_holds(content, CLAUDE_HEAD, "claude-page", url)
+
+
+def page_index(url: str) -> str:
+    """Where in a page Claude found what it cites."""
+    return encrypted(CLAUDE_HEAD, "claude-index", url)
+
+
+def page_index_holds(url: str, index: str) -> bool:
+    return encrypted_holds(index, CLAUDE_HEAD, "claude-index", url)
+
+
 def gemini_redaction() -> str:
     return encrypted(GEMINI_HEAD, "gemini", "")
 

@@ -1,6 +1,5 @@
 """Reasoning must come back to the simulator unmodified, whole, in order, and to the family that gave it."""
 
-import base64
 import copy
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +8,7 @@ import orjson
 import pytest
 
 from testing.openrouter_simulator.exact_json import Json
-from testing.openrouter_simulator.messages import FOREIGN_REASONING_PREFIX, foreign_reasoning
+from testing.openrouter_simulator.messages import FOREIGN_REASONING_PREFIX
 from testing.tests.conftest import Client
 
 CLAUDE = "anthropic/claude-haiku-4.5"
@@ -317,9 +316,9 @@ async def test_a_damaged_token_is_refused_and_a_foreign_one_left_out(client: Cli
     assert "Invalid `signature`" in (await native_answer(client, CLAUDE, messages))["error"]["message"]
     messages[1]["content"].remove(thinking)
     assert "content" in await native_answer(client, CLAUDE, messages)
-    details = orjson.loads(base64.b64decode(block["data"].removeprefix(FOREIGN_REASONING_PREFIX)))
-    block["data"] = foreign_reasoning(details[1:])
+    messages[1]["content"].remove(block)
     assert "required following item" in (await native_answer(client, THINKER, messages))["error"]["message"]
+    messages[1]["content"].insert(0, block)
     block["data"] = FOREIGN_REASONING_PREFIX + "?"
     assert "Invalid `data`" in (await native_answer(client, THINKER, messages))["error"]["message"]
 

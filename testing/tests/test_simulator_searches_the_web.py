@@ -93,6 +93,60 @@ async def test_anthropics_own_tool_shows_each_search(client: Client) -> None:
     assert message["usage"]["server_tool_use"] == {"web_search_requests": 2}
 
 
+SEARCH_TOOL = {"type": "web_search_20250305", "name": "web_search"}
+QUESTION = {"role": "user", "content": "[[searches 1]]"}
+
+
+async def go_on(client: Client, content: list[Json], model: str = CLAUDE) -> Json:
+    """What is said to a conversation in which `content` was answered before."""
+    turns = [QUESTION, {"role": "assistant", "content": content}, {"role": "user", "content": "[[text]]"}]
+    body = {"model": model, "max_tokens": 500, "tools": [SEARCH_TOOL], "messages": turns}
+    async with client.post("/messages", body) as response:
+        document: Json = orjson.loads(await response.read())
+        return document
+
+
+async def searched(client: Client) -> list[Json]:
+    body = {"model": CLAUDE, "max_tokens": 500, "tools": [SEARCH_TOOL], "messages": [QUESTION]}
+    async with client.post("/messages", body) as response:
+        content: list[Json] = orjson.loads(await response.read())["content"]
+        return content
+
+
+@pytest.mark.asyncio
+async def test_what_claude_found_and_cited_comes_back(client: Client) -> None:
+    use, _, text = content = await searched(client)
+    assert use["input"] == {"query": "simulated query"}
+    assert [citation["url"] for citation in text["citations"]] == [EXAMPLE]
+    assert (await go_on(client, content))["content"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("sealed", ["", "AAAA", "of another page"])
+async def test_pages_that_claude_did_not_find_are_refused(client: Client, sealed: str) -> None:
+    use, result, text = await searched(client)
+    first, second, *_ = result["content"]
+    pages = [{**first, "encrypted_content": second["encrypted_content"] if " " in sealed else sealed}]
+    refused = await go_on(client, [use, {**result, "content": pages}, text])
+    assert "messages.1.content.1: Invalid `encrypted_content` in `search_result` block" in str(refused["error"])
+    assert (await go_on(client, [use, {**result, "content": pages}, text], OPENAI))["content"]
+
+
+@pytest.mark.asyncio
+async def test_citations_that_claude_did_not_make_are_refused(client: Client) -> None:
+    use, result, text = await searched(client)
+    citations = [{**text["citations"][0], "encrypted_index": ""}]
+    refused = await go_on(client, [use, result, {**text, "citations": citations}])
+    assert "messages.1.content.2: Invalid `encrypted_index` in `text` block" in str(refused["error"])
+
+
+@pytest.mark.asyncio
+async def test_a_search_and_its_result_go_together(client: Client) -> None:
+    use, result, text = await searched(client)
+    assert "without a corresponding `web_search_tool_result`" in str((await go_on(client, [use, text]))["error"])
+    assert "unexpected `tool_use_id`" in str((await go_on(client, [result, text]))["error"])
+
+
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("model", "search", "words"),

@@ -1,6 +1,7 @@
 """Shapes, streams, scripts and bills of the simulator, as OpenRouter's clients see them."""
 
 import asyncio
+import base64
 import os
 import signal
 from decimal import Decimal
@@ -368,7 +369,7 @@ async def test_messages_stream_is_well_formed(client: Client, model: str, script
 async def test_messages_round_trip(client: Client, model: str) -> None:
     async with client.post("/messages", native("[[reasoning_tool]]", model)) as response:
         first = orjson.loads(await response.read())
-    use = first["content"][-1]
+    use = next(block for block in first["content"] if block["type"] == "tool_use")
     assert use["input"]["command"] == "echo hello-from-bash"
     result = {"type": "tool_result", "tool_use_id": use["id"], "content": [{"type": "text", "text": "hello"}]}
     body = native("[[reasoning_tool]]", model)
@@ -377,6 +378,18 @@ async def test_messages_round_trip(client: Client, model: str) -> None:
         second = orjson.loads(await response.read())
     assert second["content"][0]["text"] == "After thinking, the command printed: hello"
     assert second["stop_reason"] == "end_turn"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("model", [CLAUDE, ADAPTIVE])
+async def test_claudes_thoughts_are_told_once_more_at_the_end(client: Client, model: str) -> None:
+    async with client.post("/messages", native("[[interleaved_reasoning]]", model)) as response:
+        content = orjson.loads(await response.read())["content"]
+    signed = [block for block in content if block["type"] == "thinking"]
+    copies = [orjson.loads(base64.b64decode(block["data"].partition(":")[2])) for block in content[-2:]]
+    assert [(copy["text"], copy["signature"]) for copy in copies] == [
+        (block["thinking"], block["signature"]) for block in signed
+    ]
 
 
 @pytest.mark.asyncio
