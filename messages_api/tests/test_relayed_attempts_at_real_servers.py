@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -27,15 +28,18 @@ from messages_api.errors import (
 from messages_api.schemas import parse_envelope
 from messages_api.services.attempts.base import Asked, Attempt
 from messages_api.services.attempts.relayed import RelayedAttempt
+from messages_api.services.attempts.sequence import Attempts
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.routing import ProviderAccess, Target
+from messages_api.services.settlement import Settlement
 from messages_api.services.terms import NO_TERMS, Terms
+from messages_api.services.token_factors import TokenFactors
 from messages_api.services.translation.chat import AnswerError
 from messages_api.services.upstream.messages import MessagesUpstream
 from messages_api.tests.stream_grammar import check_grammar, events_of, message_added_up
 from testing.simulator_process import SimulatorProcess
 from usage.pricing import picodollars
-from usage.services.ledger import Entry, Origin
+from usage.services.ledger import Entry, Ledger, Origin
 
 Json = dict[str, Any]
 
@@ -60,7 +64,7 @@ def entry() -> Entry:
     return Entry("req_1", caller, Origin(), "claude-sonnet-5", "m", True, None)
 
 
-async def all_of(attempt: Attempt) -> bytes:
+async def all_of(attempt: Attempt | Attempts) -> bytes:
     """The stream, read to its end, and closed."""
     try:
         async with aclosing(attempt.stream()) as pieces:
@@ -436,6 +440,33 @@ async def test_a_whole_answer_of_a_providers(provider: Provider, upstream: Messa
     noted = entry()
     attempt.note(noted)
     assert (noted.generation_id, noted.charged, noted.tokens.input) == ("msg_theirs", None, 5)
+
+
+CACHED = {**MESSAGE, "usage": {"input_tokens": 1, "cache_read_input_tokens": 100, "output_tokens": 0}}
+BUSY: Json = {"type": "error", "error": {"type": "overloaded_error", "message": "Busy."}}
+
+
+@pytest.mark.parametrize("before", [[], [{"type": "message_start", "message": CACHED}]], ids=["ours", "the upstream's"])
+async def test_after_a_start_the_second_attempt_tells_its_true_counts_at_the_end(
+    before: list[Json], provider: Provider, upstream: MessagesUpstream, tmp_path: Path
+) -> None:
+    """What the client was given at the start was an estimate, or what the first attempt had told."""
+    asked = asked_for()
+    target = relayed_to(provider, upstream, asked).target
+    settlement = Settlement(Ledger(tmp_path), entry(), TokenFactors())
+    attempts = Attempts(lambda _: relayed_to(provider, upstream, asked), [target], settlement, retry_seconds=30)
+    provider.pieces = [b": waiting\n\n", *framed(*before), 0.2, *framed(BUSY)]
+    reading = asyncio.create_task(all_of(attempts))
+    await asyncio.sleep(0.1)
+    started = attempts.start()
+    provider.pieces = [*framed(*EVENTS)]
+    events = events_of(started + await reading)
+    check_grammar(events)
+    first, last = events[0]["message"]["usage"], message_added_up(events)["usage"]
+    assert first["input_tokens"] == (1 if before else 77)
+    counts = {"input_tokens": 5, "output_tokens": 3, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}
+    assert last == counts
+    assert len(provider.requests) == 2
 
 
 async def test_every_byte_is_a_sign_of_life_and_content_alone_is_given(

@@ -15,14 +15,13 @@ from messages_api.services.model_facts import ModelFacts
 from messages_api.services.translation.citations import SEARCH_ID
 from messages_api.services.translation.raw_json import ABSENT, changed, encoded, items, opened, read
 from messages_api.services.translation.reasoning import CLAUDE_FAMILY
+from messages_api.services.translation.relay_reasoning import Reader
 from messages_api.services.translation.relay_thinking import is_within, nearest_effort
 
 NO_CONTENT = ({"type": "text", "text": "(no content)"},)
 #: The tools that OpenRouter runs itself: some ask another model, all cost extra.
 OPENROUTER_TOOL = "openrouter:"
 OUR_SEARCH = f'"{SEARCH_ID}'.encode()
-#: How a signature is written that is none: of thinking that was cut off, or of a model that signs nothing.
-NOTHING = (b"", b"null", b'""')
 
 
 class _Block(Struct, gc=False):
@@ -72,23 +71,21 @@ _TOOLS = msgspec.json.Decoder(list[_Tool] | None)
 _ADDITION = msgspec.json.Decoder(_Addition)
 
 
-def relayed_messages(messages: Raw, seals: Sequence[str], facts: ModelFacts, max_effort: str) -> Raw:
-    """`messages` as the target takes them, which opens no reasoning under `seals`, and as an alias allows them.
+def relayed_messages(messages: Raw, reader: Reader, facts: ModelFacts, max_effort: str) -> Raw:
+    """`messages` without what the target would refuse, and with no more effort than an alias allows.
 
     Raises InvalidRequest for a tool that only administrators may give a model.
     """
     turns: list[_Turn] = read("messages", messages, _TURNS)
-    sealed = tuple(f'"{seal}'.encode() for seal in seals)
-    is_claude = facts.family == CLAUDE_FAMILY
     came: list[Any] = []
     for position, turn in enumerate(turns):
         blocks = turn.content if isinstance(turn.content, list) else ()
         _check_added_tools(position, blocks)
-        foreign = {place for place, block in enumerate(blocks) if _is_foreign(block, sealed, is_claude=is_claude)}
+        foreign = {place: block for place, block in enumerate(blocks) if _is_foreign(block, reader)}
         effort = _lower_effort(turn, facts, max_effort) if max_effort else {}
         if foreign or effort:
             came = came or [*items("messages", messages)]
-            content = _without(foreign, blocks, came[position]) if foreign else {}
+            content = _without(foreign, came[position], reader) if foreign else {}
             came[position] = changed("messages", came[position], **content, **effort)
     return Raw(encoded(came)) if came else messages
 
@@ -96,38 +93,37 @@ def relayed_messages(messages: Raw, seals: Sequence[str], facts: ModelFacts, max
 # --- what the target would refuse ------------------------------------------------------------------------------------
 
 
-def _is_foreign(block: _Block, sealed: tuple[bytes, ...], *, is_claude: bool) -> bool:
+def _is_foreign(block: _Block, reader: Reader) -> bool:
     """Whether the target would refuse a block as none of its own.
 
-    That is reasoning that is sealed for others; searches that this server told; and, for Claude, thinking that is not
-    signed and citations of pages that it did not find.
+    That is reasoning which it does not take; searches that this server told; for Claude, citations of pages that it
+    did not find.
     """
     match block.type:
         case "thinking":
-            signature = bytes(block.signature)
-            return signature.startswith(sealed) or (is_claude and signature in NOTHING)
+            return reader.signature.match(bytes(block.signature)) is None
         case "redacted_thinking":
-            return bytes(block.data).startswith(sealed)
+            return reader.data.match(bytes(block.data)) is None
         case "server_tool_use":
             return bytes(block.id).startswith(OUR_SEARCH)
         case "web_search_tool_result":
             return bytes(block.tool_use_id).startswith(OUR_SEARCH)
-        case "text" if is_claude and block.citations is not ABSENT:
+        case "text" if block.citations is not ABSENT and reader.family == CLAUDE_FAMILY:
             citations: list[_Citation] = read("messages", block.citations, _CITATIONS) or []
             return any(citation.encrypted_index == "" for citation in citations)
         case _:
             return False
 
 
-def _without(foreign: set[int], blocks: Sequence[_Block], turn: Raw) -> dict[str, Any]:
+def _without(foreign: dict[int, _Block], turn: Raw, reader: Reader) -> dict[str, Any]:
     """The content of a turn with something else, or nothing, in the place of foreign blocks; never empty."""
     content: list[Any] = []
     for place, raw in enumerate(items("messages", opened("messages", turn)["content"])):
-        content += _in_place_of(blocks[place], raw) if place in foreign else [raw]
+        content += _in_place_of(foreign[place], raw, reader) if place in foreign else [raw]
     return {"content": content or NO_CONTENT}
 
 
-def _in_place_of(block: _Block, raw: Raw) -> list[dict[str, Any]]:
+def _in_place_of(block: _Block, raw: Raw, reader: Reader) -> list[dict[str, Any]]:
     match block.type:
         case "text":
             return [{name: value for name, value in opened("messages", raw).items() if name != "citations"}]
@@ -135,8 +131,10 @@ def _in_place_of(block: _Block, raw: Raw) -> list[dict[str, Any]]:
             found: _Found = read("messages", raw, _FOUND)
             told = f"[web_search found: {bytes(found.content).decode(errors='replace')}]"
             return [{"type": "text", "text": told, "cache_control": found.cache_control}]
-        case _:
+        case "server_tool_use":
             return []
+        case _:
+            return reader.resealed(raw)
 
 
 # --- what an alias forbids -------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ what an alias imposes is applied, and the rest of this module says what else is 
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,8 +17,8 @@ from messages_api.schemas import Envelope, Metadata
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.terms import Terms
 from messages_api.services.translation.raw_json import ABSENT, changed, encoded, items, read
-from messages_api.services.translation.reasoning import SEAL
 from messages_api.services.translation.relay_messages import check_tools, relayed_messages
+from messages_api.services.translation.relay_reasoning import Reader, at_openrouter, at_provider
 from messages_api.services.translation.relay_thinking import limited_effort, limited_thinking, thinking_of
 from messages_api.services.translation.tables import USER_LENGTH
 
@@ -56,8 +55,6 @@ LEFT_OUT: Final = frozenset(
     {"betas", "diagnostics", "fallback_credit_token", "thread", "user_profile_id", "workspace_id"}
 )
 
-#: Under which OpenRouter's Messages endpoint carries the reasoning of other families than Claude's (wire.md 2.3).
-OPENROUTER_SEAL = "openrouter.reasoning:"
 PDF_PARSER = "file-parser"
 
 _NUMBER = msgspec.json.Decoder(int)
@@ -76,7 +73,7 @@ def request_to_openrouter(
     envelope: Envelope, *, model: str, facts: ModelFacts, terms: Terms, session_id: str = ""
 ) -> RelayedRequest:
     """The request as OpenRouter's Messages endpoint takes it. Raises InvalidRequest."""
-    fields = _relayed(envelope, model, facts, terms, (SEAL,))
+    fields = _relayed(envelope, model, facts, terms, at_openrouter(facts.family))
     if thinking_of(envelope.fields).type == "between_tools":  # not known there
         fields["thinking"] = changed("thinking", envelope.fields["thinking"], type="adaptive")
     if terms.provider:
@@ -90,11 +87,11 @@ def request_to_openrouter(
 
 def request_to_provider(envelope: Envelope, *, model: str, facts: ModelFacts, terms: Terms) -> RelayedRequest:
     """The request as anything else takes it that speaks Messages. Raises InvalidRequest."""
-    fields = _relayed(envelope, model, facts, terms, (SEAL, OPENROUTER_SEAL))
+    fields = _relayed(envelope, model, facts, terms, at_provider(facts.family))
     return _request(envelope, fields, facts)
 
 
-def _relayed(envelope: Envelope, model: str, facts: ModelFacts, terms: Terms, seals: Sequence[str]) -> Fields:
+def _relayed(envelope: Envelope, model: str, facts: ModelFacts, terms: Terms, reader: Reader) -> Fields:
     came = envelope.fields
     for name in came.keys() & LEFT_OUT:
         log_dropped(name)
@@ -105,7 +102,7 @@ def _relayed(envelope: Envelope, model: str, facts: ModelFacts, terms: Terms, se
         **{name: raw for name, raw in came.items() if name in RELAYED},
         "model": model,
         "max_tokens": most,
-        "messages": relayed_messages(came["messages"], seals, facts, terms.max_effort),
+        "messages": relayed_messages(came["messages"], reader, facts, terms.max_effort),
         **_system(came.get("system", ABSENT), terms.system_addendum),
         **limited_thinking(came, most, is_cut=most < asked, max_effort=terms.max_effort),
         **limited_effort(came, facts, terms.max_effort),
