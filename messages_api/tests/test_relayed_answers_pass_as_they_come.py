@@ -439,3 +439,29 @@ def test_an_error_told_with_200_is_an_error(told: bytes, kind: type[ApiError], w
     with pytest.raises(ApiError) as raised:
         relay_of().whole(told.partition(b"data: ")[2])
     assert (type(raised.value), raised.value.message) == (kind, words)
+
+
+COPY = (
+    b'event: content_block_start\ndata: {"type":"content_block_start","index":%d,"content_block":'
+    b'{"type":"redacted_thinking","data":"openrouter.reasoning:e30="}}\n\n'
+    b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
+)
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_a_thought_that_openrouter_tells_again_behind_claudes_answer_is_left_out(size: int) -> None:
+    later = SAID.replace(b'"index":1', b'"index":3')
+    block = TEXT.replace(b'"index":1', b'"index":3')
+    stream = b"".join([event(START), *CONTENT, COPY % (2, 2), block, later, JUDGED, ENDED])
+    relay = AnswerRelay(message_id="msg_ours", model="claude-sonnet-5", family="anthropic")
+    told = b"".join(fed(relay, [stream[at : at + size] for at in range(0, len(stream), size)]))
+    assert b"redacted_thinking" not in told
+    starts = [each for each in events_of(told) if each["type"] == "content_block_start"]
+    assert [each["index"] for each in starts] == [0, 1, 2]
+
+
+def test_of_a_whole_answer_likewise() -> None:
+    said = [{"type": "text", "text": "Hi"}, {"type": "redacted_thinking", "data": "openrouter.reasoning:e30="}]
+    relay = AnswerRelay(message_id="msg_ours", model="claude-sonnet-5", family="anthropic")
+    whole = orjson.loads(relay.whole(orjson.dumps({**MESSAGE, "content": said, "stop_reason": "end_turn"})))
+    assert whole["content"] == said[:1]

@@ -34,7 +34,12 @@ class RelayedAttempt:
         self.target = target
         self._upstream = upstream
         self._call = MessagesCall(target, request.body, asked.headers, api_key)
-        self._relay = AnswerRelay(message_id=asked.message_id, model=asked.envelope.model, input_tokens=input_tokens)
+        self._relay = AnswerRelay(
+            message_id=asked.message_id,
+            model=asked.envelope.model,
+            family=target.facts.family,
+            input_tokens=input_tokens,
+        )
         self._stream: HttpStream | None = None
         self._generation_id = ""
         self._heard_at = time.monotonic()
