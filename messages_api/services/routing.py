@@ -159,7 +159,7 @@ def _plain_name(requested: str) -> str:
 
 def is_router(name: str) -> bool:
     """Whether OpenRouter, asked for `name`, decides more than who serves it (wire.md 2.1)."""
-    spelled = name.lower()
+    spelled = name.strip().lower()
     return spelled.startswith(ROUTER_PREFIX) or PRESET in spelled or ONLINE_VARIANT in spelled.split(":")[1:]
 
 

@@ -271,6 +271,7 @@ ROUTERS = [
     "@preset/cheap",
     "openai/gpt-5@preset/cheap",
     "openai/gpt-5:online",
+    "openai/gpt-5:online ",
     "claude-bridge/openrouter/auto",
 ]
 

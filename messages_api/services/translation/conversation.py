@@ -244,7 +244,7 @@ def _assistant(content: str | list[schemas.AssistantBlock], path: str, draft: Dr
 def _said(content: Iterable[schemas.AssistantBlock], draft: Draft) -> Iterable[Chat]:
     for block in content:
         match block:
-            case schemas.TextBlock(text=text) if text:
+            case schemas.TextBlock(text=text) if text.strip():  # Claude refuses a blank one
                 yield _text(block, draft)
             case schemas.WebSearchToolResultBlock(content=found, cache_control=mark):
                 told = f"\n[web_search found: {bytes(found).decode(errors='replace')}]\n"

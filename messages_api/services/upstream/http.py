@@ -17,7 +17,7 @@ from messages_api.services.upstream.failures import failure
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 280
 ERROR_BYTES = 256 * 1024
-LARGEST_ANSWER = 256 * 1024 * 1024
+LARGEST_ANSWER = 80 * 1024 * 1024
 #: How long the end of a connection may come after the end of its answer, for the connection to be used again.
 END_SECONDS = 0.25
 GENERATION = "X-Generation-Id"
