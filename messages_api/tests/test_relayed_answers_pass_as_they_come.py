@@ -465,3 +465,10 @@ def test_of_a_whole_answer_likewise() -> None:
     relay = AnswerRelay(message_id="msg_ours", model="claude-sonnet-5", family="anthropic")
     whole = orjson.loads(relay.whole(orjson.dumps({**MESSAGE, "content": said, "stop_reason": "end_turn"})))
     assert whole["content"] == said[:1]
+
+
+def test_an_error_in_mid_stream_does_not_tell_the_key_that_pays() -> None:
+    relay = AnswerRelay(message_id="msg_ours", model="m", secret="hunter two")
+    with pytest.raises(ApiError) as told:
+        fed(relay, [event({"type": "error", "error": {"type": "api_error", "message": "key hunter two is bad"}})])
+    assert told.value.message == "key [redacted] is bad"

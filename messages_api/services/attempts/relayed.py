@@ -39,6 +39,7 @@ class RelayedAttempt:
             model=asked.envelope.model,
             family=target.facts.family,
             input_tokens=input_tokens,
+            secret=api_key,
         )
         self._stream: HttpStream | None = None
         self._generation_id = ""

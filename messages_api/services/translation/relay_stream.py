@@ -76,7 +76,9 @@ class AnswerRelay:
     All raise AnswerError for what is not a whole answer, and ApiError for an error that the upstream tells.
     """
 
-    def __init__(self, *, message_id: str, model: str, family: str = "", input_tokens: int = 0) -> None:
+    def __init__(
+        self, *, message_id: str, model: str, family: str = "", input_tokens: int = 0, secret: str = ""
+    ) -> None:
         self.upstream_id = ""
         self.provider = ""
         self.stop_reason = ""
@@ -84,6 +86,7 @@ class AnswerRelay:
         self.is_ended = False
         self._message_id, self._model, self._family = message_id, model, family
         self._input_tokens = input_tokens
+        self._secret = secret.encode()  # the key that pays, which no error may tell
         self._told: Fields = {}  # the usage of message_start and message_delta
         self._begun: list[bytes] = []  # the parts of an event whose end is still to come
         self._size = 0  # of them
@@ -293,7 +296,8 @@ class AnswerRelay:
 
     def _check_error(self, error: Raw) -> None:
         if bytes(error) not in {b"", b"null"}:
-            raise failure_in_answer(bytes(error))
+            said = bytes(error)
+            raise failure_in_answer(said.replace(self._secret, b"[redacted]") if self._secret else said)
 
 
 def _parts(frame: bytes) -> tuple[str, bytes]:
