@@ -35,8 +35,8 @@ BASH = {
     "input_schema": {"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]},
 }
 WEB_SEARCH = {"type": "web_search_20250305", "name": "web_search"}
-#: Each a turn of its own: thoughts before a call, between words, without words, before two calls.
-SCRIPTS = ("reasoning_tool", "interleaved_reasoning", "reasoning_redacted", "reasoning_two_tools")
+#: Each a turn of its own: thoughts before a call, told twice, between words, without words, before two calls.
+SCRIPTS = ("reasoning_tool", "reasoning_copied", "interleaved_reasoning", "reasoning_redacted", "reasoning_two_tools")
 BUDGET = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
 
 
