@@ -322,7 +322,7 @@ StopSequences = Annotated[list[Annotated[str, Meta(min_length=1, max_length=500)
 
 
 class MessagesRequest(Struct, kw_only=True):
-    """A request for an answer, or (without `max_tokens`) for a count of its tokens."""
+    """A request for an answer."""
 
     model: str
     messages: list[Message]
@@ -389,11 +389,6 @@ def parse_envelope(body: bytes) -> Envelope:
 def parse_request(body: bytes) -> MessagesRequest:
     """A request for an answer. Raises InvalidRequest, which names the field."""
     return request_of(parse_envelope(body))
-
-
-def parse_count_request(body: bytes) -> MessagesRequest:
-    """A request for a count of tokens. Raises InvalidRequest, which names the field."""
-    return _opened(parse_envelope(body))
 
 
 def request_of(envelope: Envelope) -> MessagesRequest:

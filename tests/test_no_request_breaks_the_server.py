@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -56,6 +57,7 @@ PLAIN_MESSAGE = {
     "required": ["role", "content"],
     "additionalProperties": False,
 }
+ODD_KEYS = ["provider", "cache_control", "type", "surprise", "max_tokens"]
 ODD_VALUES: list[Any] = [
     None,
     True,
@@ -121,7 +123,9 @@ def objects_in(schema: Any) -> Iterator[dict[str, Any]]:
 def damaged(draw: st.DrawFn, whole: st.SearchStrategy[Any]) -> bytes:
     """A body, as it is or with something wrong: a value, a key, or the JSON itself."""
     body = draw(whole)
-    for name in body.keys() - REQUIRED:  # with all of them at once, something would always be refused
+    for name in [
+        name for name in body if name not in REQUIRED
+    ]:  # with all of them at once, something would always be refused
         if draw(st.sampled_from([True, True, True, False])):
             del body[name]
     for _ in range(draw(st.sampled_from([0, 0, 0, 1, 3]))):
@@ -143,11 +147,11 @@ def harm(draw: st.DrawFn, value: Any) -> None:
         value = value[key]
     match draw(st.sampled_from(["replace", "remove", "add"])):
         case "replace":
-            value[key] = draw(st.sampled_from(ODD_VALUES))
+            value[key] = deepcopy(draw(st.sampled_from(ODD_VALUES)))
         case "remove":
             del value[key]
         case "add" if isinstance(value, dict):
-            value[draw(st.sampled_from(["provider", "cache_control", "type", "surprise", "max_tokens"]))] = value[key]
+            value[draw(st.sampled_from(ODD_KEYS))] = deepcopy(value[key])
 
 
 # --- answers ---------------------------------------------------------------------------------------------------------
@@ -216,7 +220,7 @@ def fuzz(server: ServerProcess, path: str, body: type, cases: int, *, same_each_
     return judge
 
 
-@pytest.mark.parametrize(("path", "cases"), [("/v1/messages", 250), ("/v1/messages/count_tokens", 100)])
+@pytest.mark.parametrize(("path", "cases"), [("/v1/messages", 100), ("/v1/messages/count_tokens", 50)])
 def test_hundreds_of_requests_are_answered(server: ServerProcess, path: str, cases: int) -> None:
     judge = fuzz(server, path, BODIES[path], cases, same_each_time=True)
     assert judge.statuses[200] > cases / 20, "hardly any request was good"

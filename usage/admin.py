@@ -199,7 +199,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
             (
                 attempt["target"],
                 str(attempt["status"]),
-                attempt["error"] or "answered",
+                "answered" if attempt["status"] == OK else attempt["error"],
                 duration(attempt["milliseconds"]),
                 exact_dollars(attempt["cost"]),
             )

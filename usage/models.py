@@ -57,7 +57,7 @@ class UsageRecord(models.Model):
     generation_id = models.CharField(max_length=200, blank=True)
 
     attempts = models.JSONField(
-        default=list, help_text="The attempts before the one that answered, or all of them: target, status, error."
+        default=list, help_text="All attempts, where there was more than one: target, status, error, cost."
     )
     estimated_tokens = models.PositiveBigIntegerField(
         default=0, help_text="The prompt's tokens as they were estimated from its size alone."

@@ -9,7 +9,7 @@ from typing import Any, Self
 import aiohttp
 from django.conf import settings
 
-from accounts import configuration
+from accounts import configuration, last_used
 from messages_api.errors import Overloaded
 from messages_api.services.routing import Target
 from messages_api.services.stream import MessageStream
@@ -74,7 +74,7 @@ class Gateway:
         session = aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
         gateway = cls(session, Ledger(settings.SPOOL_DIR))
         gateway.ledger.start()
-        jobs = (configuration.watch(), gateway._tick(), gateway.token_factors.load())
+        jobs = (configuration.watch(), gateway._tick(), gateway.token_factors.load(), last_used.keep())
         gateway._tasks = [asyncio.create_task(job) for job in jobs]
         return gateway
 

@@ -17,7 +17,7 @@ from messages_api.services.attempts.sequence import Attempts
 from messages_api.services.attempts.translated import TranslatedAttempt
 from messages_api.services.gateway import RESTARTING, Gateway
 from messages_api.services.paying_key import paying_key
-from messages_api.services.routing import Route, Target, current_directory, resolve
+from messages_api.services.routing import Route, Target, current_directory, resolve, within
 from messages_api.services.settlement import Settlement, told
 from messages_api.services.stream import MessageStream
 from messages_api.services.token_estimate import estimate_tokens
@@ -43,7 +43,8 @@ class Incoming:
 async def answer(gateway: Gateway, incoming: Incoming) -> bytes | MessageStream:
     """The answer to a Messages request: JSON, or a stream that has begun. Raises ApiError."""
     envelope = parse_envelope(incoming.body)
-    route = resolve(envelope.model, incoming.caller.team_id, await current_directory())
+    caller = incoming.caller
+    route = within(resolve(envelope.model, caller.team_id, await current_directory()), caller.allowed_models)
     asked = Asked(
         message_id=f"msg_{incoming.request_id.removeprefix('req_')}",
         envelope=envelope,
@@ -59,7 +60,7 @@ async def answer(gateway: Gateway, incoming: Incoming) -> bytes | MessageStream:
     assert task is not None  # noqa: S101  # a coroutine that runs has one
     gateway.starting.add(task)
     try:
-        make = partial(_attempt, gateway, incoming.caller, asked, estimated)
+        make = partial(_attempt, gateway, caller, asked, estimated)
         attempts = Attempts(make, route.targets, settlement, settings.RETRY_SECONDS)
         if envelope.stream:
             return await _begin(gateway, attempts, settlement)
@@ -122,8 +123,10 @@ async def _complete(attempts: Attempts, settlement: Settlement) -> bytes:
     except TimeoutError:
         raise TimedOut("The upstream did not answer in time.") from None
     finally:
-        attempts.current.note(settlement.entry)
-        await attempts.close()
+        try:
+            attempts.current.note(settlement.entry)
+        finally:
+            await attempts.close()
     settlement.note_first_byte()
     settlement.end()
     return data

@@ -7,8 +7,9 @@ catalogue and providers are held in one snapshot per process, read again only af
 
 import asyncio
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from django.conf import settings
@@ -35,6 +36,7 @@ NATIVE_FAMILY = "anthropic"
 SUGGESTIONS = 3
 #: Whose rules (schemas, ids, reasoning) hold at a provider, where LiteLLM's name for it is not OpenRouter's.
 FAMILY_OF_PROVIDER = {
+    "azure": "openai",
     "gemini": "google",
     "vertex_ai": "google",
     "mistral": "mistralai",
@@ -45,6 +47,8 @@ FAMILY_OF_PROVIDER = {
 
 #: How a target is asked: its Messages API as it is, a chat completion of ours, or one through LiteLLM.
 Transport = Literal["native", "translate", "litellm"]
+#: Have Claude's models among others.
+HOSTS_OF_CLAUDE = frozenset({"azure_ai", "bedrock", "vertex_ai"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ class Directory:
 
 def resolve(requested: str, team_id: int, directory: Directory) -> Route:
     """Where `requested` leads for this team. Raises NotFound with the nearest names, InvalidRequest for a router."""
-    name = requested.removesuffix(LONG_CONTEXT_SUFFIX).removeprefix(PICKER_PREFIX)
+    name = _plain_name(requested)
     alias = _named_alias(name, team_id, directory.aliases)
     if alias is None:
         if is_router(name):
@@ -128,10 +132,35 @@ def resolve(requested: str, team_id: int, directory: Directory) -> Route:
     return Route(requested, _alias_targets(alias, directory), alias.terms)
 
 
+def within(route: Route, allowed: Sequence[str]) -> Route:
+    """`route` as far as a personal key's list of models (globs) allows it: by the name asked for, or by target.
+
+    Raises InvalidRequest where nothing is left of it. An empty list allows all that the team may use.
+    """
+    if not allowed or _matches(_plain_name(route.requested), allowed):
+        return route
+    targets = tuple(target for target in route.targets if _matches(str(target), allowed))
+    if not targets:
+        raise InvalidRequest(
+            f"model: this key may not use {route.requested[:200]!r}. It is for: {', '.join(allowed)}. "
+            "An administrator of the team can change that."
+        )
+    return replace(route, targets=targets)
+
+
+def _matches(name: str, globs: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)
+
+
+def _plain_name(requested: str) -> str:
+    """A name without what only Claude Code's own lists put around it."""
+    return requested.removesuffix(LONG_CONTEXT_SUFFIX).removeprefix(PICKER_PREFIX)
+
+
 def is_router(name: str) -> bool:
     """Whether OpenRouter, asked for `name`, decides more than who serves it (wire.md 2.1)."""
-    variant = name.rpartition(":")[2]
-    return name.startswith(ROUTER_PREFIX) or PRESET in name or variant == ONLINE_VARIANT
+    spelled = name.strip().lower()
+    return spelled.startswith(ROUTER_PREFIX) or PRESET in spelled or ONLINE_VARIANT in spelled.split(":")[1:]
 
 
 def family_of(claude_name: str) -> str | None:
@@ -210,6 +239,8 @@ def _litellm_target(name: str, directory: Directory) -> Target | None:
     if provider is None or not model:
         return None
     family = FAMILY_OF_PROVIDER.get(provider.litellm_provider, provider.litellm_provider)
+    if provider.litellm_provider in HOSTS_OF_CLAUDE and "claude" in model:
+        family = NATIVE_FAMILY
     return Target(model, ModelFacts(id=model, family=family), provider)
 
 

@@ -48,8 +48,10 @@ class MessageStream:
             if done:
                 self._first.result()
         except BaseException:
-            self._note()
-            await self._close()
+            try:
+                self._note()
+            finally:
+                await self._close()
             raise
 
     async def relay(self, write: Write, start: Callable[[], Awaitable[None]]) -> None:
@@ -74,7 +76,9 @@ class MessageStream:
         if isinstance(error, asyncio.CancelledError | ClientStalled):
             raise error
         if error is not None:
-            await write(encode_error(told(error), self._settlement.entry.request_id))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STALL_SECONDS):  # nobody ticks any more
+                    await write(encode_error(told(error), self._settlement.entry.request_id))
 
     def interrupt(self, reason: ApiError | ClientStalled) -> None:
         """End the answer from outside: with an error the client is told, or because it has stopped reading."""
@@ -155,4 +159,5 @@ class MessageStream:
                 task.cancel()
                 with contextlib.suppress(BaseException):
                     await task
+        await self._answer.aclose()
         await self._attempts.close()

@@ -2,7 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+from messages_api.errors import Forbidden
+
+#: Demands that OpenRouter keeps by its choice of providers (wire.md 2.1, `provider`).
+DATA_POLICY: Final[Mapping[str, Any]] = {"zdr": True, "data_collection": "deny", "enforce_distillable_text": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +22,13 @@ class Terms:
 
 
 NO_TERMS = Terms()
+
+
+def refuse_data_policy(preferences: Mapping[str, Any], provider: str) -> None:
+    """Raises Forbidden where an alias demands of a provider beside OpenRouter what nobody holds it to."""
+    broken = [name for name, wanted in DATA_POLICY.items() if preferences.get(name) == wanted]
+    if broken:
+        raise Forbidden(
+            f"The model's alias demands {', '.join(broken)}: OpenRouter keeps to that, and {provider} cannot be held "
+            "to it. An administrator can take that target, or that demand, out of the alias."
+        )

@@ -80,12 +80,12 @@ def recorded() -> list[tuple[str, int, int]]:
     Judged here and not by the database, which reads no more than this many rows that way, along an index.
     """
     latest = UsageRecord.objects.order_by("-started_at").only(
-        "model", "state", "estimated_tokens", "input_tokens", "cache_read_tokens", "cache_write_tokens"
+        "model", "state", "attempts", "estimated_tokens", "input_tokens", "cache_read_tokens", "cache_write_tokens"
     )[:READ_AT_START]
     return [
         (each.model, each.estimated_tokens, each.input_tokens + each.cache_read_tokens + each.cache_write_tokens)
         for each in reversed(latest)
-        if each.state == UsageRecord.State.COMPLETED
+        if each.state == UsageRecord.State.COMPLETED and not each.attempts
     ]
 
 

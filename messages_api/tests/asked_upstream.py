@@ -9,6 +9,7 @@ import orjson
 from messages_api.errors import ApiError
 from messages_api.schemas import parse_request
 from messages_api.services.routing import Target
+from messages_api.services.terms import NO_TERMS, Terms
 from messages_api.services.translation.chat import AnswerError, ChatUsage
 from messages_api.services.translation.request import translate_request
 from messages_api.services.translation.response import fold, message_of
@@ -32,11 +33,17 @@ SYSTEM = [{"type": "text", "text": "You are a test.", "cache_control": {"type": 
 BLOCK_TEXT = {"thinking": "thinking", "text": "text", "tool_use": "input", "redacted_thinking": "data"}
 
 
-def call_to(target: Target, prompt: str, *, streamed: bool, key: str = KEY, **more: Any) -> ChatCall:
+def call_to(
+    target: Target, prompt: str, *, streamed: bool, key: str = KEY, terms: Terms = NO_TERMS, **more: Any
+) -> ChatCall:
     body = {"model": "any", "max_tokens": 2000, "stream": streamed, "tools": [BASH], **more}
     body.setdefault("messages", [{"role": "user", "content": prompt}])
     translation = translate_request(
-        parse_request(orjson.dumps(body)), model=target.model, facts=target.facts, session_id="session-of-a-test"
+        parse_request(orjson.dumps(body)),
+        model=target.model,
+        facts=target.facts,
+        terms=terms,
+        session_id="session-of-a-test",
     )
     return ChatCall(target, translation, key)
 

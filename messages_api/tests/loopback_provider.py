@@ -11,7 +11,8 @@ from aiohttp import web
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.routing import ProviderAccess, Target
 
-KEY_OF_PROVIDER = "sk-secret-of-provider"
+#: Of no form that a redactor knows by itself.
+KEY_OF_PROVIDER = "plain-secret-of-provider"
 
 
 @dataclass

@@ -163,7 +163,10 @@ def _anthropic_deltas(block: Any) -> tuple[Any, list[Any]]:
     match block["type"]:
         case "thinking":
             deltas = [{"type": "thinking_delta", "thinking": half} for half in _halves(block["thinking"])]
-            return {**block, "thinking": "", "signature": ""}, [*deltas, {"type": "signature_delta", "signature": SEAL}]
+            return {**block, "thinking": "", "signature": ""}, [
+                *deltas,
+                {"type": "signature_delta", "signature": block["signature"]},
+            ]
         case "text":
             return {**block, "text": ""}, [{"type": "text_delta", "text": half} for half in _halves(block["text"])]
         case "tool_use":
@@ -184,10 +187,10 @@ def anthropic_whole(answer: Scripted, stop_reason: str = "") -> Any:
     }
 
 
-def anthropic_events(answer: Scripted, stop_reason: str = "") -> list[Any]:
+def anthropic_events(answer: Scripted, stop_reason: str = "", thoughts: Iterable[Any] = ()) -> list[Any]:
     start = {**anthropic_whole(answer), "content": [], "stop_reason": None}
     events: list[Any] = [{"type": "message_start", "message": start}, {"type": "ping"}]
-    for index, block in enumerate(_anthropic_blocks(answer)):
+    for index, block in enumerate([*thoughts, *_anthropic_blocks(answer)]):
         first, deltas = _anthropic_deltas(block)
         events.append({"type": "content_block_start", "index": index, "content_block": first})
         events += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]

@@ -1,5 +1,6 @@
 """What the client asked for reaches a provider beside OpenRouter, in the words of that provider's own format."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any
@@ -11,6 +12,7 @@ import pytest_asyncio
 from messages_api.errors import ApiError, UpstreamFailed
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.routing import ProviderAccess, Target
+from messages_api.services.terms import Terms
 from messages_api.services.upstream.litellm import LiteLlmUpstream
 from messages_api.tests.asked_upstream import BASH, SYSTEM, call_to, outcome, said, turn_after
 from messages_api.tests.loopback_provider import KEY_OF_PROVIDER, Provider, provider_on_loopback
@@ -198,16 +200,15 @@ async def test_what_claude_thought_goes_back_as_it_came(upstream: LiteLlmUpstrea
 async def test_the_tier_goes_where_there_are_tiers(upstream: LiteLlmUpstream, provider: Provider) -> None:
     for wire, tier in ((ANTHROPIC, "standard_only"), (AZURE, "default"), (OPENAI, None), (GEMINI, None)):
         provider.answer = wire.whole(Scripted(text="Hello"))
-        call = call_to(provider.target(wire.kind, wire.model, family=wire.family), "Hi", streamed=False)
-        call.translation.body["service_tier"] = "default"
+        target = provider.target(wire.kind, wire.model, family=wire.family)
+        call = call_to(target, "Hi", streamed=False, service_tier="standard_only")
         assert (await outcome(upstream, call)).error is None
         assert provider.requests[-1][2].get("service_tier") == tier
 
 
 async def test_the_mark_for_the_whole_request_reaches_anthropic(upstream: LiteLlmUpstream, provider: Provider) -> None:
     provider.answer = ANTHROPIC.whole(Scripted(text="Hello"))
-    call = call_to(provider.target("anthropic", ANTHROPIC.model), "Hi", streamed=False)
-    call.translation.body["cache_control"] = HOUR
+    call = call_to(provider.target("anthropic", ANTHROPIC.model), "Hi", streamed=False, cache_control=HOUR)
     assert (await outcome(upstream, call)).error is None
     assert provider.requests[0][2]["cache_control"] == HOUR
 
@@ -236,8 +237,12 @@ async def test_no_cache_is_rented_at_google(upstream: LiteLlmUpstream, provider:
 
 async def test_ollama_is_asked_for_nothing_but_the_answer(upstream: LiteLlmUpstream, provider: Provider) -> None:
     """LiteLLM would ask it for prices after the answer, over blocking HTTP: this server could not reply."""
-    path, _, _ = await asked_of(upstream, provider, OLLAMA)
-    assert path == "/api/chat"
+    for streamed in (False, True):
+        provider.answer, provider.frames = OLLAMA.whole(Scripted(text="Hello")), OLLAMA.frames(Scripted(text="Hello"))
+        target = provider.target("ollama_chat", "no-model-that-litellm-knows")
+        assert said(await outcome(upstream, call_to(target, "Hi", streamed=streamed))) == [("text", "Hello")]
+        await asyncio.sleep(0.2)
+    assert [path for path, _, _ in provider.requests] == ["/api/chat", "/api/chat"]
 
 
 # --- providers that speak as OpenAI does -----------------------------------------------------------------------------
@@ -253,9 +258,10 @@ async def test_openrouters_own_keys_stay_behind_and_effort_goes_by_its_other_nam
         metadata={"user_id": "someone"},
         thinking={"type": "adaptive"},
         output_config={"effort": "max"},
+        messages=SHOWN,
+        terms=Terms(provider={"sort": "price", "zdr": False, "data_collection": "allow"}, pdf_engine="native"),
     )
-    call.translation.body["provider"] = {"sort": "price", "zdr": False, "data_collection": "allow"}
-    call.translation.body["plugins"] = [{"id": "file-parser", "pdf": {"engine": "native"}}]
+    assert {"provider", "plugins", "session_id", "reasoning"} <= call.translation.body.keys()
     provider.frames = OPENAI.frames(Scripted(text="Hello"))
     assert (await outcome(upstream, call)).error is None
     path, headers, body = provider.requests[0]

@@ -32,12 +32,13 @@ START, WORD, END = b"<start>", b"<word>", b"<end>"
 BROKEN = errors.UpstreamFailed("The connection broke.")
 REFUSED = errors.InvalidRequest("max_tokens: too many")
 TICK = 0.02
-Step = float | bytes | Exception
+LOSE_START = "the start is made, and what it would have gone out with breaks"
+Step = float | bytes | str | Exception
 
 
 @dataclass
 class Scripted:
-    """An attempt that does what it is told: waits for a number, says bytes, raises an error."""
+    """An attempt that does what it is told: waits for a number, says bytes, raises an error, loses its start."""
 
     target: Target
     script: list[Step]
@@ -53,6 +54,8 @@ class Scripted:
                 case bytes():
                     self.heard_at = time.monotonic()
                     yield self.start() + step
+                case str():
+                    self.start()
                 case Exception():
                     raise step
 
@@ -112,6 +115,9 @@ def send(ledger: Ledger) -> Iterator[Send]:
         waiting = list(scripts)
 
         def make(target: Target) -> Attempt:
+            if not waiting[0]:
+                waiting.pop(0)
+                raise errors.PaymentRequired("There is no key for this target.")
             way.attempts.append(Scripted(target, waiting.pop(0)))
             return cast(Attempt, way.attempts[-1])
 
@@ -185,6 +191,26 @@ async def test_what_failed_after_pings_is_asked_again_too_and_starts_once(send: 
     assert way.received.count(START) == 1
     assert way.received.startswith(START + b"event: ping")
     assert way.received.endswith(WORD + END)
+
+
+async def test_a_start_that_was_lost_with_a_failed_attempt_is_given_by_the_next(
+    send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0.6)  # longer than the patience: the start goes out meanwhile
+    way = await send([LOSE_START, BROKEN], [WORD, END])
+    assert way.received.startswith(START)
+    assert way.received.count(START) == 1
+
+
+async def test_a_target_that_cannot_be_asked_is_passed_over(send: Send) -> None:
+    way = await send([errors.NotFound("Gone.")], [], [WORD, END], targets=3)
+    assert way.received == START + WORD + END
+    assert [str(attempt.target) for attempt in way.attempts] == ["model-0", "model-2"]
+
+
+async def test_where_no_other_target_can_be_asked_the_first_error_is_told(send: Send) -> None:
+    with pytest.raises(errors.NotFound):
+        await send([errors.NotFound("Gone.")], [], targets=2)
 
 
 async def test_silence_is_bridged_by_pings_of_our_own(send: Send) -> None:

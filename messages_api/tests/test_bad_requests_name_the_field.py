@@ -7,7 +7,7 @@ import pytest
 
 from messages_api.errors import InvalidRequest, NotFound
 from messages_api.fields import DROPPED, REFUSED
-from messages_api.schemas import FORWARDED, parse_count_request, parse_request
+from messages_api.schemas import FORWARDED, parse_request
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.translation.request import translate_request
 
@@ -198,10 +198,6 @@ def test_a_refusal_of_a_conversation_that_is_not_kept_has_the_code_that_makes_th
 
 def test_a_conversation_that_begins_as_a_thread_is_answered() -> None:
     parse_request(request_bytes(thread={"type": "create"}))
-
-
-def test_a_count_needs_no_max_tokens() -> None:
-    assert parse_count_request(request_bytes(max_tokens=None)).max_tokens is None
 
 
 def test_a_field_that_nobody_knows_yet_is_left_out_and_not_refused() -> None:

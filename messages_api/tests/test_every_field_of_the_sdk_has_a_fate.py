@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-import msgspec
 import orjson
 import pytest
 from anthropic.types import message_count_tokens_params, message_create_params
@@ -21,7 +20,7 @@ from typing_extensions import get_type_hints, is_typeddict
 
 from messages_api import fields, schemas
 from messages_api.errors import InvalidRequest
-from messages_api.schemas import parse_count_request, parse_request
+from messages_api.schemas import parse_request
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.translation import tools
 from messages_api.services.translation.request import translate_request
@@ -349,12 +348,6 @@ def test_what_is_dropped_is_said_once(log: pytest.LogCaptureFixture, name: str, 
 def test_a_request_that_drops_nothing_says_nothing(log: pytest.LogCaptureFixture) -> None:
     judge(holding("assistant", {"type": "text", "text": "a"}))
     assert log.records == []
-
-
-def test_a_count_of_tokens_takes_what_the_sdk_sends_for_one() -> None:
-    body = msgspec.json.decode(body_of(cache_control={"type": "ephemeral"}, speed="fast"))
-    del body["max_tokens"]
-    assert parse_count_request(orjson.dumps(body)).speed == "fast"
 
 
 def test_the_page_for_readers_names_what_is_dropped_and_refused() -> None:

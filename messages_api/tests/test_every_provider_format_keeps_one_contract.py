@@ -24,6 +24,7 @@ from messages_api.tests.asked_upstream import BASH, LIST, SYSTEM, Outcome, call_
 from messages_api.tests.loopback_provider import KEY_OF_PROVIDER, Provider, provider_on_loopback
 from messages_api.tests.provider_formats import (
     ANTHROPIC,
+    AZURE,
     BEDROCK,
     FORMATS,
     FRESH,
@@ -42,6 +43,8 @@ from messages_api.tests.provider_formats import (
     converse_whole,
     gemini_events,
     gemini_whole,
+    openai_events,
+    openai_whole,
     sse,
 )
 
@@ -378,6 +381,39 @@ async def test_the_key_that_gemini_has_in_its_address_stands_in_no_error(
     assert found.error[0] is InvalidRequest
     assert "not valid" in found.error[2]
     assert "AIza" not in found.error[2]
+
+
+async def test_a_line_without_end_is_given_up(
+    upstream: LiteLlmUpstream, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(litellm_client, "LONGEST_EVENT", 1_000)
+    provider.frames = [*ANTHROPIC.frames(TALK)[:4], b"data: " + b"x" * 2_000]
+    found = await ask(upstream, provider, ANTHROPIC, streamed=True)
+    assert found.error is not None
+    assert "a line of more than 1000" in found.error[2]
+
+
+@BOTH_WAYS
+async def test_thoughts_with_seals_of_their_own_stay_apart(
+    streamed: bool, upstream: LiteLlmUpstream, provider: Provider
+) -> None:
+    thoughts = [{"type": "thinking", "thinking": text, "signature": f"{SEAL}{text}"} for text in ("Hm.", "Well.")]
+    answer = anthropic_whole(Scripted(text="Yes"))
+    provider.answer = {**answer, "content": [*thoughts, *answer["content"]]}
+    provider.frames = sse(anthropic_events(Scripted(text="Yes"), thoughts=thoughts))
+    found = await ask(upstream, provider, ANTHROPIC, streamed=streamed)
+    assert found.message["content"][:2] == thoughts
+
+
+@BOTH_WAYS
+async def test_a_refusal_in_words_of_its_own_is_told(
+    streamed: bool, upstream: LiteLlmUpstream, provider: Provider
+) -> None:
+    provider.answer, provider.frames = openai_whole(TALK), sse(openai_events(TALK))
+    provider.answer["choices"][0]["message"] |= {"content": None, "refusal": "I cannot"}
+    provider.frames = [frame.replace(b'"content":"Hello', b'"refusal":"Hello') for frame in provider.frames]
+    found = await ask(upstream, provider, AZURE, streamed=streamed)
+    assert found.message["stop_reason"] == "refusal"
 
 
 def test_a_line_ends_at_a_line_feed_and_has_a_bound() -> None:

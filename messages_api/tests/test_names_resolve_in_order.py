@@ -5,7 +5,7 @@ from pytest_django import Settings
 
 from messages_api.errors import InvalidRequest, NotFound
 from messages_api.services.model_facts import ModelFacts
-from messages_api.services.routing import Alias, Directory, ProviderAccess, family_of, resolve
+from messages_api.services.routing import Alias, Directory, ProviderAccess, family_of, resolve, within
 from messages_api.services.terms import NO_TERMS, Terms
 from usage.pricing import Prices
 
@@ -271,6 +271,7 @@ ROUTERS = [
     "@preset/cheap",
     "openai/gpt-5@preset/cheap",
     "openai/gpt-5:online",
+    "openai/gpt-5:online ",
     "claude-bridge/openrouter/auto",
 ]
 
@@ -286,6 +287,16 @@ def test_a_router_is_refused_unless_an_alias_leads_there(name: str) -> None:
 @pytest.mark.parametrize("target", ["openrouter/auto", "@preset/cheap", "openai/gpt-5:online"])
 def test_an_alias_may_lead_to_a_router(target: str) -> None:
     assert target_of("any", directory((ACME, plain("any", target)))) == target
+
+
+def test_a_key_may_be_held_to_names_and_to_models() -> None:
+    route = resolve("fast", ACME, directory((ACME, plain("fast", "openai/gpt-5", "google/gemini-3-pro"))))
+    assert within(route, ()) == within(route, ("fa*",)) == route
+    assert list(map(str, within(route, ("google/*",)).targets)) == ["google/gemini-3-pro"]
+    with pytest.raises(InvalidRequest) as refused:
+        within(route, ("anthropic/*",))
+    assert "'fast'" in refused.value.message
+    assert "anthropic/*" in refused.value.message
 
 
 def test_a_router_is_not_listed() -> None:

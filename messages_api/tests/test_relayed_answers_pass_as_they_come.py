@@ -1,5 +1,6 @@
 """What a target that speaks Messages says reaches the client byte for byte, but for the model's name and our ids."""
 
+import time
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
@@ -108,6 +109,14 @@ def test_it_does_not_matter_where_the_network_cuts(size: int) -> None:
 def test_lines_may_end_in_crlf(size: int) -> None:
     whole = b"".join(STREAM).replace(b"\n", b"\r\n")
     assert answer(whole[place : place + size] for place in range(0, len(whole), size)) == answer(STREAM)
+
+
+def test_a_long_event_in_many_pieces_is_looked_through_once() -> None:
+    long = SAID.replace(b"Hello", b"x" * 4_000_000)
+    pieces = [long[start : start + 4096] for start in range(0, len(long), 4096)]
+    began = time.process_time()
+    assert long in answer([event(START), *CONTENT[:5], *pieces, STOP_1, JUDGED, ENDED])
+    assert time.process_time() - began < 2
 
 
 def test_many_events_that_came_together_leave_together() -> None:
@@ -430,3 +439,29 @@ def test_an_error_told_with_200_is_an_error(told: bytes, kind: type[ApiError], w
     with pytest.raises(ApiError) as raised:
         relay_of().whole(told.partition(b"data: ")[2])
     assert (type(raised.value), raised.value.message) == (kind, words)
+
+
+COPY = (
+    b'event: content_block_start\ndata: {"type":"content_block_start","index":%d,"content_block":'
+    b'{"type":"redacted_thinking","data":"openrouter.reasoning:e30="}}\n\n'
+    b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
+)
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_a_thought_that_openrouter_tells_again_behind_claudes_answer_is_left_out(size: int) -> None:
+    later = SAID.replace(b'"index":1', b'"index":3')
+    block = TEXT.replace(b'"index":1', b'"index":3')
+    stream = b"".join([event(START), *CONTENT, COPY % (2, 2), block, later, JUDGED, ENDED])
+    relay = AnswerRelay(message_id="msg_ours", model="claude-sonnet-5", family="anthropic")
+    told = b"".join(fed(relay, [stream[at : at + size] for at in range(0, len(stream), size)]))
+    assert b"redacted_thinking" not in told
+    starts = [each for each in events_of(told) if each["type"] == "content_block_start"]
+    assert [each["index"] for each in starts] == [0, 1, 2]
+
+
+def test_of_a_whole_answer_likewise() -> None:
+    said = [{"type": "text", "text": "Hi"}, {"type": "redacted_thinking", "data": "openrouter.reasoning:e30="}]
+    relay = AnswerRelay(message_id="msg_ours", model="claude-sonnet-5", family="anthropic")
+    whole = orjson.loads(relay.whole(orjson.dumps({**MESSAGE, "content": said, "stop_reason": "end_turn"})))
+    assert whole["content"] == said[:1]

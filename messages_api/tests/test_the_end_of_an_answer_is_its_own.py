@@ -134,7 +134,7 @@ def test_an_answer_that_was_stopped_before_its_first_word_has_a_block_all_the_sa
 
 def test_after_an_attempt_that_only_began_the_answer_begins_no_second_time() -> None:
     answer = translator()
-    answer.assume_started()
+    answer.start()
     assert answer.start() == []
     events = answer.feed(decode_chunk(orjson.dumps(text("a"))))
     assert [type(event) for event in events] == [out.ContentBlockStart, out.ContentBlockDelta]

@@ -68,8 +68,9 @@ def test_a_model_that_cannot_reason_is_not_asked_to(thinking: Json | None, effor
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("max_tokens", [1, 1024, 1025, 64_000])
-def test_adaptive_thinking_is_never_refused_nor_more_than_fits(model: str, max_tokens: int) -> None:
-    body = body_of(MODELS[model], Terms(), max_tokens, {"type": "adaptive"}, "max")
+@pytest.mark.parametrize("effort", ["max", None])
+def test_adaptive_thinking_is_never_refused_nor_more_than_fits(model: str, max_tokens: int, effort: str | None) -> None:
+    body = body_of(MODELS[model], Terms(), max_tokens, {"type": "adaptive"}, effort)
     if MODELS[model].reasoning_takes_budget and max_tokens <= 1024:
         assert body["reasoning"] == {"enabled": False}
     else:

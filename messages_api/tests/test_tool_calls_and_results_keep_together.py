@@ -1,6 +1,7 @@
 """Providers refuse a call without its results right behind it, and names and ids that are not to their taste."""
 
 import re
+import time
 from typing import Any
 
 import orjson
@@ -164,3 +165,12 @@ def test_two_tools_that_would_have_one_name_are_refused(first: str, second: str 
     raw = orjson.dumps([{"name": first, "input_schema": SCHEMA}, other])
     with pytest.raises(InvalidRequest, match=r"^tools\[1\]\.name: .* is the name of another tool"):
         translate_tools(raw, "openai")
+
+
+@pytest.mark.parametrize("clear_at", ["next_user_message", None])
+def test_thousands_of_instructions_take_no_time(clear_at: str | None) -> None:
+    instruction = {"role": "system", "content": "a", **({"clear_at": clear_at} if clear_at else {})}
+    turns: list[Json] = [{"role": "user", "content": "a"}, {"role": "assistant", "content": [call("call_1")]}]
+    began = time.process_time()
+    chat_of([*turns, *([instruction] * 16_000)])
+    assert time.process_time() - began < 2

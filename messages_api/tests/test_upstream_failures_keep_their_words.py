@@ -140,6 +140,11 @@ def test_an_error_that_says_nothing_is_an_error_with_words_all_the_same(error: A
     assert told.message
 
 
+@pytest.mark.parametrize("raw", [b'{"message": "\xff"}', b'{"code": "%s"}' % (b"9" * 5_000)])
+def test_an_error_that_no_reader_expects_is_an_error_all_the_same(raw: bytes) -> None:
+    assert type(failure_in_answer(raw)) is UpstreamFailed
+
+
 # --- its words -------------------------------------------------------------------------------------------------------
 
 

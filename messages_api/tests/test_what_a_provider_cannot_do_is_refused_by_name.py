@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from messages_api.errors import Forbidden, InvalidRequest
+from messages_api.services.terms import Terms
 from messages_api.services.upstream.litellm import LiteLlmUpstream
 from messages_api.tests.asked_upstream import BASH, call_to, outcome
 from messages_api.tests.loopback_provider import Provider, provider_on_loopback
@@ -56,8 +57,8 @@ async def test_a_search_that_only_openrouter_runs(wire: Format, upstream: LiteLl
 async def test_a_demand_about_data_that_only_openrouter_keeps(
     wire: Format, demand: Any, upstream: LiteLlmUpstream, provider: Provider
 ) -> None:
-    call = call_to(provider.target(wire.kind, wire.model), "Hi", streamed=True)
-    call.translation.body["provider"] = {"sort": "price", **demand}
+    terms = Terms(provider={"sort": "price", **demand})
+    call = call_to(provider.target(wire.kind, wire.model), "Hi", streamed=True, terms=terms)
     found = await outcome(upstream, call)
     assert found.error is not None
     assert found.error[0] is Forbidden

@@ -85,7 +85,8 @@ def said_by(message: Event, kind: str, key: str) -> list[Any]:
 def sent_back(content: list[Event], family: str) -> Json:
     """The reasoning that the next turn tells a model of `family`, after an answer with this content."""
     history = [{"role": "user", "content": "a"}, {"role": "assistant", "content": content}]
-    request = parse_request(orjson.dumps({"model": "m", "max_tokens": 99, "messages": history}))
+    # Not by orjson: it writes no integer of more than 64 bits, and a model may.
+    request = parse_request(json.dumps({"model": "m", "max_tokens": 99, "messages": history}).encode())
     blocks = request.messages[1].content
     assert isinstance(blocks, list)
     reasoning: Json = json.loads(json.dumps(reasoning_back(cast(list[AssistantBlock], blocks), family)))

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='usagerecord',
             name='attempts',
-            field=models.JSONField(default=list, help_text='The attempts before the one that answered, or all of them: target, status, error.'),
+            field=models.JSONField(default=list, help_text='All attempts, where there was more than one: target, status, error, cost.'),
         ),
         migrations.AddField(
             model_name='usagerecord',

@@ -120,17 +120,16 @@ class Entry:
         """Keep how the current attempt went, for the record's list."""
         now = time.time()
         began = self.attempt_began_at or self.started_at
-        self.attempts.append(
-            {
-                "target": self.model,
-                "provider": self.provider,
-                "generation_id": self.generation_id,
-                "status": status,
-                "error": error[:ATTEMPT_ERROR_LENGTH],
-                "milliseconds": _milliseconds(began, now),
-                "cost": self._cost_of_this_attempt()[0],
-            }
-        )
+        attempt = {
+            "target": self.model,
+            "provider": self.provider,
+            "generation_id": self.generation_id,
+            "status": status,
+            "error": error[:ATTEMPT_ERROR_LENGTH],
+            "milliseconds": _milliseconds(began, now),
+            "cost": self._cost_of_this_attempt()[0],
+        }
+        self.attempts.append(_clipped(attempt))
 
     def begin_attempt(self, model: str, prices: Prices | None) -> None:
         """Turn to another attempt, after `end_attempt`: what the last one used stays counted."""

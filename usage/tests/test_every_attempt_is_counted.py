@@ -76,3 +76,11 @@ async def test_where_every_attempt_failed_the_last_one_is_told_too(request_of_al
 
 async def test_the_usual_single_attempt_takes_no_room(request_of_alice: Entry, tmp_path: Path) -> None:
     assert (await recorded(request_of_alice, tmp_path, Outcome(State.COMPLETED, 200))).attempts == []
+
+
+async def test_a_nul_in_an_upstreams_words_keeps_no_record_out(request_of_alice: Entry, tmp_path: Path) -> None:
+    request_of_alice.provider = "odd\x00"
+    request_of_alice.end_attempt(502, "nul\x00 here")
+    request_of_alice.begin_attempt("openai/gpt-5", PRICES)
+    record = await recorded(request_of_alice, tmp_path, Outcome(State.COMPLETED, 200))
+    assert (record.attempts[0]["provider"], record.attempts[0]["error"]) == ("odd", "nul here")

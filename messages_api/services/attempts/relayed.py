@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from messages_api.errors import UpstreamFailed
 from messages_api.services.attempts.base import Asked
 from messages_api.services.routing import Target
+from messages_api.services.terms import refuse_data_policy
 from messages_api.services.translation.relay_request import (
     RelayedRequest,
     request_to_openrouter,
@@ -33,7 +34,12 @@ class RelayedAttempt:
         self.target = target
         self._upstream = upstream
         self._call = MessagesCall(target, request.body, asked.headers, api_key)
-        self._relay = AnswerRelay(message_id=asked.message_id, model=asked.envelope.model, input_tokens=input_tokens)
+        self._relay = AnswerRelay(
+            message_id=asked.message_id,
+            model=asked.envelope.model,
+            family=target.facts.family,
+            input_tokens=input_tokens,
+        )
         self._stream: HttpStream | None = None
         self._generation_id = ""
         self._heard_at = time.monotonic()
@@ -79,6 +85,7 @@ class RelayedAttempt:
 
 def _request(asked: Asked, target: Target) -> RelayedRequest:
     if target.provider is not None:
+        refuse_data_policy(asked.terms.provider, target.provider.name)
         return request_to_provider(asked.envelope, model=target.model, facts=target.facts, terms=asked.terms)
     return request_to_openrouter(
         asked.envelope, model=target.model, facts=target.facts, terms=asked.terms, session_id=asked.session_id

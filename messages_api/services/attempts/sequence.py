@@ -68,19 +68,24 @@ class Attempts:
         following = self._following(error, another)
         await self.current.close()
         self._log(error, following, another.seconds)
+        self._turn_to(following, told(error))  # before the wait: whoever is told of a start then is told by this one
         await asyncio.sleep(another.seconds)
-        self._turn_to(following, told(error))
 
     def _following(self, error: ApiError | AnswerError, another: Another) -> Attempt:
-        """The attempt to be made. Raises `error` where its target cannot be asked for this at all."""
-        if another.is_next_target:
-            self._targets.pop(0)
-            self._tries = 0
+        """The attempt to be made; targets that cannot be asked for this at all are passed over."""
         self._tries += 1
-        try:
-            return self._make(self._targets[0])
-        except ApiError:
-            raise error from None
+        if another.is_next_target:
+            self._drop_target()
+        while self._targets:
+            try:
+                return self._make(self._targets[0])
+            except ApiError:
+                self._drop_target()
+        raise error
+
+    def _drop_target(self) -> None:
+        self._targets.pop(0)
+        self._tries = 1
 
     def _turn_to(self, following: Attempt, failure: ApiError) -> None:
         entry, target = self._settlement.entry, following.target

@@ -1,5 +1,6 @@
 """Owns the conversation on its way there: system, user and assistant messages become those of a chat completion."""
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,7 +42,10 @@ def conversation(request: MessagesRequest, more_instructions: Iterable[str], dra
     """The messages of a chat completion. Raises InvalidRequest for what cannot be expressed."""
     chat = _system(request, more_instructions, draft)
     called: set[str] = set()  # whose results are still to come
-    waiting: list[Chat] = []  # what may not come between a tool's call and its result
+    waiting: deque[Chat] = deque()  # what may not come between a tool's call and its result
+    last_said = max(
+        (at for at, each in enumerate(request.messages) if isinstance(each, schemas.UserMessage)), default=-1
+    )
     for position, message in enumerate(request.messages):
         match message:
             case schemas.UserMessage(content=content):
@@ -49,27 +53,26 @@ def conversation(request: MessagesRequest, more_instructions: Iterable[str], dra
                 chat += results
                 if called:
                     called -= {result["tool_call_id"] for result in results}
-                waiting = said + waiting if results else waiting + said
+                if results:
+                    waiting.extendleft(reversed(said))
+                else:
+                    waiting.extend(said)
             case schemas.AssistantMessage(content=content):
                 chat += waiting
-                waiting = []
+                waiting.clear()
                 chat.append(_assistant(content, f"messages[{position}]", draft))
                 called = {call["id"] for call in chat[-1].get("tool_calls", ())}
             case schemas.SystemMessage(content=content):
-                if message.clear_at != "next_user_message" or not _is_answered(request, position):
+                # What was said for one turn only is not said again (wire.md 1.3).
+                if message.clear_at != "next_user_message" or position > last_said:
                     waiting += _instructions(content, draft)
         if not called:
             chat += waiting
-            waiting = []
+            waiting.clear()
     chat += waiting
     if all(message["role"] == "system" for message in chat):
         raise InvalidRequest("messages: every message is empty")
     return chat
-
-
-def _is_answered(request: MessagesRequest, position: int) -> bool:
-    """Whether the user spoke after this message: what was said for one turn only is not said again (wire.md 1.3)."""
-    return any(isinstance(message, schemas.UserMessage) for message in request.messages[position:])
 
 
 def _system(request: MessagesRequest, more: Iterable[str], draft: Draft) -> list[Chat]:
@@ -241,7 +244,7 @@ def _assistant(content: str | list[schemas.AssistantBlock], path: str, draft: Dr
 def _said(content: Iterable[schemas.AssistantBlock], draft: Draft) -> Iterable[Chat]:
     for block in content:
         match block:
-            case schemas.TextBlock(text=text) if text:
+            case schemas.TextBlock(text=text) if text.strip():  # Claude refuses a blank one
                 yield _text(block, draft)
             case schemas.WebSearchToolResultBlock(content=found, cache_control=mark):
                 told = f"\n[web_search found: {bytes(found).decode(errors='replace')}]\n"

@@ -16,7 +16,8 @@ from messages_api.errors import ApiError
 from messages_api.services.sse import encode
 from messages_api.services.translation import events as out
 from messages_api.services.translation.chat import AnswerError, ChatUsage
-from messages_api.services.translation.raw_json import ABSENT, encoded
+from messages_api.services.translation.raw_json import ABSENT, encoded, items
+from messages_api.services.translation.reasoning import CLAUDE_FAMILY, OPENROUTER_SEAL
 from messages_api.services.translation.relay_usage import added, chat_usage
 from messages_api.services.upstream.failures import failure_in_answer
 
@@ -38,6 +39,7 @@ Fields = dict[str, Raw]
 
 class _Block(Struct, gc=False):
     type: str = ""
+    data: str = ""
 
 
 class _Delta(Struct, gc=False):
@@ -74,21 +76,24 @@ class AnswerRelay:
     All raise AnswerError for what is not a whole answer, and ApiError for an error that the upstream tells.
     """
 
-    def __init__(self, *, message_id: str, model: str, input_tokens: int = 0) -> None:
+    def __init__(self, *, message_id: str, model: str, family: str = "", input_tokens: int = 0) -> None:
         self.upstream_id = ""
         self.provider = ""
         self.stop_reason = ""
         self.usage = ChatUsage()
         self.is_ended = False
-        self._message_id, self._model = message_id, model
+        self._message_id, self._model, self._family = message_id, model, family
         self._input_tokens = input_tokens
         self._told: Fields = {}  # the usage of message_start and message_delta
-        self._rest = b""
+        self._begun: list[bytes] = []  # the parts of an event whose end is still to come
+        self._size = 0  # of them
         self._waiting = b""  # message_start, until there is content to go with it
         self._is_given = False  # whether the client has its message_start
         self._is_estimated = False  # and whether that one was a guess of ours
         self._has_begun = self._has_content = self._has_call = self._is_judged = False
         self._is_quiet = False  # whether there is content, and more may come
+        self._copies = 0  # blocks that were left out
+        self._is_in_copy = False
 
     def start(self) -> bytes:
         """message_start, once: the upstream's if it has come, else one with an estimate of the input."""
@@ -102,12 +107,17 @@ class AnswerRelay:
 
     def feed(self, received: bytes) -> Iterator[bytes]:
         """What of `received` is for the client, in one piece; what came before an error comes before its exception."""
-        if self._is_quiet and not self._rest and UNREAD.fullmatch(received):
+        if self._is_quiet and not self._begun and UNREAD.fullmatch(received):
             yield received  # as nearly every piece of a stream
+            return
+        self._begun.append(received)
+        self._size += len(received)
+        if b"\n" not in received:  # looked through only once it may hold an event: a long one comes in many pieces
+            self._check_size()
             return
         said: list[bytes] = []
         try:
-            self._read(self._rest + received, said)
+            self._read(b"".join(self._begun), said)
         except (AnswerError, ApiError):
             if any(said):
                 yield b"".join(said)
@@ -130,7 +140,11 @@ class AnswerRelay:
         if not message.content and self.stop_reason in NEEDS_CONTENT:
             raise AnswerError("The model gave an empty answer.")
         self._has_call = any(block.type == "tool_use" for block in message.content or ())
-        return encoded({**self._ours(body), **self._true_reason()})
+        ours = self._ours(body)
+        if any(map(self._is_copy, message.content or ())):
+            pairs = zip(message.content or (), items("content", ours["content"]), strict=True)
+            ours["content"] = [raw for block, raw in pairs if not self._is_copy(block)]
+        return encoded({**ours, **self._true_reason()})
 
     # --- bytes to events ---
 
@@ -147,8 +161,12 @@ class AnswerRelay:
                 break
             said.append(self._event(data[position:end]))
             position = end + len(END)
-        self._rest = data[position:]
-        if len(self._rest) > LONGEST_EVENT:
+        rest = data[position:]
+        self._begun, self._size = [rest] if rest else [], len(rest)
+        self._check_size()
+
+    def _check_size(self) -> None:
+        if self._size > LONGEST_EVENT:
             raise AnswerError(f"The upstream sent an event of more than {LONGEST_EVENT} bytes.")
 
     def _event(self, frame: bytes) -> bytes:
@@ -170,6 +188,8 @@ class AnswerRelay:
                 return self._stop(payload)
             case "content_block_start":
                 return self._open(event, payload)
+            case "content_block_delta" | "content_block_stop" if self._is_in_copy:
+                return b""
             case kind:
                 return self._pass(kind, payload)
 
@@ -184,8 +204,20 @@ class AnswerRelay:
             start = {**_FIELDS.decode(payload), "message": self._ours(event.message)}
             self._waiting = _framed("message_start", encoded(start))
 
+    def _is_copy(self, block: _Block | None) -> bool:
+        """OpenRouter tells a thought of Claude's once more, sealed, behind the answer: Claude Code would take it for
+        the end of the answer, where the text should be."""
+        is_sealed = block is not None and block.type == "redacted_thinking" and block.data.startswith(OPENROUTER_SEAL)
+        return is_sealed and self._family == CLAUDE_FAMILY
+
     def _open(self, event: _Event, payload: bytes) -> bytes:
-        self._has_content = self._is_quiet = True
+        self._is_in_copy = self._is_copy(event.content_block)
+        if self._is_in_copy:
+            self._copies += 1
+            self._is_quiet = False
+            return b""
+        self._has_content = True
+        self._is_quiet = self._copies == 0
         if event.content_block is not None and event.content_block.type == "tool_use":
             self._has_call = True
         return self._pass("content_block_start", payload)
@@ -194,6 +226,8 @@ class AnswerRelay:
         """Content, and events that are not known yet; the latter do not count as content."""
         self._check_begun()
         if self._has_content:
+            if self._copies and kind.startswith("content_block"):
+                payload = _moved_up(payload, self._copies)
             return self._released() + _framed(kind, payload)
         if kind.startswith("content_block"):
             raise AnswerError("The upstream went on with a block that it had not begun.")
@@ -272,6 +306,12 @@ def _parts(frame: bytes) -> tuple[str, bytes]:
         elif field == b"data":
             data.append(value.removeprefix(b" "))
     return name, b" ".join(data)
+
+
+def _moved_up(payload: bytes, places: int) -> bytes:
+    """An event of a block, behind blocks that were left out: indexes stay contiguous."""
+    fields = _FIELDS.decode(payload)
+    return encoded({**fields, "index": int(bytes(fields["index"])) - places})
 
 
 def _framed(kind: str, payload: bytes) -> bytes:

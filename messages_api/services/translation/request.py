@@ -140,7 +140,7 @@ def _effort(request: MessagesRequest) -> str | None:
             case schemas.SystemMessage(output_config=schemas.TurnConfig(effort=str(effort))):
                 return effort
             case schemas.UserMessage(content=content):
-                if not any(isinstance(block, schemas.ToolResultBlock) for block in content):
+                if isinstance(content, str) or not any(isinstance(each, schemas.ToolResultBlock) for each in content):
                     break
     return request.output_config.effort if request.output_config else None
 

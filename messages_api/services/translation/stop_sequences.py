@@ -27,6 +27,9 @@ class StopWatch:
         self.found: str | None = None
         self._sequences = [sequence for sequence in sequences if sequence]
         self._longest = max(map(len, self._sequences), default=0)
+        self._by_first: dict[str, list[str]] = {}
+        for sequence in self._sequences:
+            self._by_first.setdefault(sequence[0], []).append(sequence)
         self._kept = ""
 
     def let_pass(self, text: str) -> str:
@@ -48,7 +51,8 @@ class StopWatch:
 
     def _beginning(self, seen: str) -> int:
         """The length of the longest end of `seen` that begins a stop sequence."""
-        for length in range(min(len(seen), self._longest - 1), 0, -1):
-            if any(stop.startswith(seen[-length:]) for stop in self._sequences):
-                return length
+        for start in range(max(0, len(seen) - self._longest + 1), len(seen)):
+            stops = self._by_first.get(seen[start])
+            if stops is not None and any(stop.startswith(seen[start:]) for stop in stops):
+                return len(seen) - start
         return 0

@@ -89,10 +89,6 @@ class StreamTranslator:
         """Whether a watched stop sequence has ended the answer."""
         return self._watch is not None and self._watch.found is not None
 
-    def assume_started(self) -> None:
-        """The client has its message_start already, from an attempt that failed before its first content."""
-        self._is_started = True
-
     def start(self) -> Events:
         """message_start, once; with an estimate of the input, which message_delta corrects."""
         if self._is_started:

@@ -69,8 +69,13 @@ _TOO_LONG = re.compile(
     r"maximum context length|context window|maximum number of tokens allowed|(?:input|prompt) is too long",
     re.IGNORECASE,
 )
-_LARGE_NUMBER = re.compile(r"\d[\d,]{3,}")
-_MAXIMUM = re.compile(r"(?:length is|allowed|limit is|limit of|window of|maximum of)[ (]*(\d[\d,]{3,})", re.IGNORECASE)
+_STATUS = re.compile(r"[45]\d\d")
+#: What follows is cut off, before anything is looked for in it.
+LONGEST_WORDS = 16 * 1024
+_LARGE_NUMBER = re.compile(r"\d[\d,]{3,18}")
+_MAXIMUM = re.compile(
+    r"(?:length is|allowed|limit is|limit of|window of|maximum of)[ (]*(\d[\d,]{3,18})", re.IGNORECASE
+)
 
 
 def failure(status: int, body: bytes, retry_after: str | None = None, *, who: str = "OpenRouter") -> ApiError:
@@ -85,10 +90,13 @@ def failure(status: int, body: bytes, retry_after: str | None = None, *, who: st
 
 def failure_in_answer(raw: bytes) -> ApiError:
     """The error inside an answer that began with 200. Its code may be a number, a word, or missing."""
-    error = orjson.loads(raw)
+    try:
+        error = orjson.loads(raw)
+    except orjson.JSONDecodeError:  # not UTF-8, which its reader did not look at
+        error = raw.decode(errors="replace")
     fields = error if isinstance(error, dict) else {}
     code = str(fields.get("code"))
-    if code.isdecimal() and int(code) >= 400:
+    if _STATUS.fullmatch(code):
         return _error(int(code), error)
     return _error(STATUS_OF_TYPE.get(str(fields.get("type")), errors.UpstreamFailed.status), error)
 
@@ -96,7 +104,7 @@ def failure_in_answer(raw: bytes) -> ApiError:
 def _error(status: int, error: Any, retry_after: str | None = None, who: str = "The upstream") -> ApiError:
     fields: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
     metadata: dict[str, Any] = fields["metadata"] if isinstance(fields.get("metadata"), dict) else {}
-    message = _own_words(fields, metadata) or f"The upstream answered {status} without saying why."
+    message = _own_words(fields, metadata)[:LONGEST_WORDS] or f"The upstream answered {status} without saying why."
     # OpenRouter's Messages endpoint puts its type beside Anthropic's (wire.md 2.6).
     error_type = str(metadata.get("error_type") or fields.get("error_type") or fields.get("code"))
     if error_type == "context_length_exceeded" or (status in {400, 413} and _TOO_LONG.search(message)):

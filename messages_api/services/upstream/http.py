@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Self
 from urllib.request import proxy_bypass
 
 import aiohttp
@@ -16,6 +17,7 @@ from messages_api.services.upstream.failures import failure
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 280
 ERROR_BYTES = 256 * 1024
+LARGEST_ANSWER = 80 * 1024 * 1024
 #: How long the end of a connection may come after the end of its answer, for the connection to be used again.
 END_SECONDS = 0.25
 GENERATION = "X-Generation-Id"
@@ -93,14 +95,19 @@ class HttpStream:
         """Whether the answer is no stream: an error told with 200, for instance."""
         return self._response.content_type == "application/json"
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        content = self._response.content
+    def __aiter__(self) -> Self:
+        """An iterator of its own: a generator that is left in its middle would need a task to be ended by."""
+        return self
+
+    async def __anext__(self) -> bytes:
         try:
-            while received := await content.readany():
-                self.heard_at = time.monotonic()
-                yield received
+            received = await self._response.content.readany()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise unreachable(error) from error
+        if not received:
+            raise StopAsyncIteration
+        self.heard_at = time.monotonic()
+        return received
 
     async def read(self) -> bytes:
         """All of it, and its end."""
@@ -135,10 +142,18 @@ async def refusal(response: aiohttp.ClientResponse, refused: Refused = failure) 
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """A whole answer, within bounds: an upstream that goes on for ever must not fill the memory."""
+    pieces, size = [], 0
     try:
-        return await response.read()
+        while piece := await response.content.readany():
+            pieces.append(piece)
+            size += len(piece)
+            if size > LARGEST_ANSWER:
+                response.close()
+                raise UpstreamFailed(f"The upstream sent an answer of more than {LARGEST_ANSWER} bytes.")
     except (aiohttp.ClientError, TimeoutError) as error:
         raise unreachable(error) from error
+    return b"".join(pieces)
 
 
 def unreachable(error: Exception) -> ApiError:

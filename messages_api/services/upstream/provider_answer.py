@@ -37,12 +37,11 @@ NATIVE_ENDS = {
 
 
 class Fold:
-    """Reads LiteLLM's objects, streamed or whole. A sealed block of thinking ends; the next is another one."""
+    """Reads LiteLLM's objects, streamed or whole."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._format = CLAUDE_FORMAT if place.is_claude else FOREIGN_FORMAT
-        self._blocks = 0
 
     def chunk(self, piece: Any) -> ChatChunk:
         choices = [self._choice(choice) for choice in piece.choices or ()]
@@ -63,21 +62,20 @@ class Fold:
         details += self._seals(calls)
         return Delta(
             content=said.content,
-            refusal=getattr(said, "refusal", None),
+            refusal=getattr(said, "refusal", None) or _kept_apart(said).get("refusal"),
             reasoning_content=getattr(said, "reasoning_content", None),
             reasoning_details=details or None,
             tool_calls=[_tool_call(call) for call in calls],
         )
 
     def _detail(self, block: Chat) -> ReasoningDetail:
-        detail: ReasoningDetail = {"format": self._format, "index": self._blocks}
+        detail: ReasoningDetail = {"format": self._format}
         if "data" in block:
             detail |= {"type": "reasoning.encrypted", "data": block["data"]}
         else:
             detail |= {"type": "reasoning.text", "text": block.get("thinking") or ""}
         if block.get("signature"):
             detail["signature"] = block["signature"]
-        self._blocks += "data" in block or "signature" in detail
         return detail
 
     def _seals(self, calls: Iterable[Any]) -> Iterator[ReasoningDetail]:
@@ -91,8 +89,12 @@ def _native_end(choice: Any) -> str | None:
     """The provider's own word for the end, where LiteLLM kept it."""
     if choice.finish_reason in NATIVE_ENDS:
         return str(choice.finish_reason)
-    told = getattr(choice, "provider_specific_fields", None) or {}
-    return told.get("native_finish_reason")
+    return _kept_apart(choice).get("native_finish_reason")
+
+
+def _kept_apart(part: Any) -> Chat:
+    """What LiteLLM has no field of its own for."""
+    return getattr(part, "provider_specific_fields", None) or {}
 
 
 def _tool_call(call: Any) -> ToolCallPiece:

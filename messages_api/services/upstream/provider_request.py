@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from messages_api.errors import Forbidden, InvalidRequest
+from messages_api.errors import InvalidRequest
+from messages_api.services.terms import refuse_data_policy
 from messages_api.services.translation.chat import ReasoningDetail
 from messages_api.services.translation.reasoning import CLAUDE_FAMILY
 from messages_api.services.translation.tools import WEB_SEARCH, Tools
@@ -64,8 +65,6 @@ LOSE_FILES = frozenset({"ollama", "ollama_chat"})
 LOST_PARAMETERS = {"ollama_chat": frozenset({"tool_choice"})}
 #: LiteLLM's reader of Cohere's stream finds neither its calls nor its end (tool-call-start, message-end).
 MISREAD = frozenset({"cohere", "cohere_chat"})
-#: Terms that OpenRouter keeps by its choice of providers (wire.md 2.1, `provider`).
-DATA_POLICY: Chat = {"zdr": True, "data_collection": "deny", "enforce_distillable_text": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +100,7 @@ def refuse_what_openrouter_alone_does(body: Chat, tools: Tools, place: Place) ->
         )
     if tools.web_search is not None:
         raise InvalidRequest(f"tools: {WEB_SEARCH} is run by OpenRouter, and this model is served by {place.name}")
-    preferences = body.get("provider") or {}
-    broken = [name for name, wanted in DATA_POLICY.items() if preferences.get(name) == wanted]
-    if broken:
-        raise Forbidden(
-            f"The model's alias demands {', '.join(broken)}: OpenRouter keeps to that, and {place.name} cannot be held "
-            "to it. An administrator can take that target, or that demand, out of the alias."
-        )
+    refuse_data_policy(body.get("provider") or {}, place.name)
 
 
 def refuse_attachments_that_would_be_lost(body: Chat, place: Place) -> None:
@@ -157,8 +150,6 @@ def parameters(body: Chat, place: Place) -> Chat:
         asked["service_tier"] = tier
     if "cache_control" in body and place.provider == "anthropic":
         asked["cache_control"] = body["cache_control"]
-    if "tools" in asked and _caches_unasked(place):
-        asked["tools"] = [_unmarked(tool) for tool in asked["tools"]]
     return {**asked, **_thinking(body.get("reasoning") or {}, place)}
 
 
@@ -198,18 +189,11 @@ def _message(message: Chat, place: Place, *, with_seals: bool) -> Chat:
 
 
 def _part(part: Chat, place: Place) -> Chat:
-    part = _unmarked(part) if _caches_unasked(place) else part
+    if place.provider in CACHE_UNASKED and not place.is_claude:
+        part = {name: value for name, value in part.items() if name != "cache_control"}
     if part["type"] == "file" and place.provider == "anthropic" and _address(part).startswith("https:"):
         return {**part, "file": {"file_id": _address(part)}}  # so LiteLLM passes the address on
     return part
-
-
-def _caches_unasked(place: Place) -> bool:
-    return place.provider in CACHE_UNASKED and not place.is_claude
-
-
-def _unmarked(marked: Chat) -> Chat:
-    return {name: value for name, value in marked.items() if name != "cache_control"}
 
 
 def _thinking_block(detail: ReasoningDetail) -> Chat:
