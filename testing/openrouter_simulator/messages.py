@@ -17,7 +17,6 @@ from testing.openrouter_simulator.performance import (
     CallSigned,
     CallStart,
     Citations,
-    Copies,
     Event,
     Finish,
     Redacted,
@@ -51,7 +50,7 @@ REFUSAL_DETAILS: Json = {"type": "refusal", "category": None, "explanation": Non
 def foreign_reasoning(detail: Json) -> Json:
     """wire.md 2.3: how OpenRouter carries reasoning through Anthropic clients, a block for each detail.
 
-    Seen in recorded answers (neuraxes/neurouter, its mock of streamed thinking); of Claude too, as `copies`.
+    Seen in recorded answers (neuraxes/neurouter, its mock of streamed thinking), of Claude too, see `copies`.
     """
     data = FOREIGN_REASONING_PREFIX + base64.b64encode(encode(detail)).decode()
     return {"type": "redacted_thinking", "data": data}
@@ -98,8 +97,6 @@ class MessagesVoice:
                 yield self.delta({"type": "input_json_delta", "partial_json": text})
             case CallSigned():
                 yield from self.carried(details)
-            case Copies():
-                yield from self.carried(self.copies)
             case Citations(annotations, searches):
                 yield from self.search_result(annotations, searches)
 
@@ -128,6 +125,11 @@ class MessagesVoice:
     def carried(self, details: list[Json]) -> Iterator[Json]:
         for detail in details if self.dialect == "openrouter" else ():
             yield from self.block(foreign_reasoning(detail))
+
+    def end(self) -> Iterator[Json]:
+        """OpenRouter tells Claude's signed thoughts once more, as the last blocks of the answer."""
+        yield from self.close()
+        yield from self.carried(self.copies)
 
     def call_start(self, call: CallStart, signed: list[Json]) -> Iterator[Json]:
         yield from self.carried(signed)
@@ -318,7 +320,7 @@ class MessagesWire:
     def closing(self, finish: Finish, usage: Usage, owed: Bill) -> bytes:
         if finish.reason == "error":
             return self.failing({"code": 502, "message": finish.native})
-        closed = b"".join(event_lines(event) for event in self.voice.close())
+        closed = b"".join(event_lines(event) for event in self.voice.end())
         ending = {"type": "message_delta", "delta": self.envelope.ending(finish)}
         done = DONE if self.dialect == "openrouter" else b""
         return closed + event_lines(ending | {"usage": self.usage(usage, owed)}) + STOPPED + done
@@ -330,6 +332,8 @@ class MessagesWire:
     def document(self, finish: Finish, usage: Usage, owed: Bill) -> Json:
         if finish.reason == "error":
             raise canned(502, message=finish.native)
+        for each in self.voice.end():
+            self.message.take(each)
         return self.envelope.message(self.message.blocks(), self.envelope.ending(finish), self.usage(usage, owed))
 
     def failed_document(self, error: Json, _usage: Usage, _owed: Bill, /) -> Json:

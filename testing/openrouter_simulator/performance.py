@@ -45,11 +45,6 @@ class ThoughtEnd:
 
 
 @dataclass(frozen=True)
-class Copies:
-    """Claude's signed thoughts once more, as OpenRouter's Messages endpoint was seen to end its answers."""
-
-
-@dataclass(frozen=True)
 class Redacted:
     shape: ReasoningShape
 
@@ -143,7 +138,6 @@ Event = (
     | CallStart
     | CallPiece
     | Citations
-    | Copies
     | Refused
     | CallSigned
     | Comment
@@ -184,7 +178,6 @@ class Performance:
             "tool_calls": self.tool_calls,
             "annotations": lambda emission: iter([Citations(emission["annotations"])]),
             "search": self.search,
-            "copies": lambda _emission: iter([Copies()]),
             "refusal": lambda emission: iter([Refused(emission["refusal"])]),
             "comment": lambda emission: iter([Comment(emission["comment"])]),
             "sleep_ms": lambda emission: iter([Pause(milliseconds(emission["sleep_ms"]))]),

@@ -141,11 +141,6 @@ SCRIPTS: tuple[Json, ...] = (
         say("After thinking, the command printed: {{tool_result}}"),
     ),
     script(
-        "reasoning_copied",
-        turn([{"reasoning": "A command will tell.", "pieces": 3}, call("Bash", BASH_HELLO), {"copies": True}]),
-        say("After thinking twice, the command printed: {{tool_result}}"),
-    ),
-    script(
         "reasoning_two_tools",
         turn(
             [

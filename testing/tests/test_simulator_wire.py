@@ -383,11 +383,13 @@ async def test_messages_round_trip(client: Client, model: str) -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("model", [CLAUDE, ADAPTIVE])
 async def test_claudes_thoughts_are_told_once_more_at_the_end(client: Client, model: str) -> None:
-    async with client.post("/messages", native("[[reasoning_copied]]", model)) as response:
-        thought, use, copy = orjson.loads(await response.read())["content"]
-    assert use["type"] == "tool_use"
-    told = orjson.loads(base64.b64decode(copy["data"].removeprefix("openrouter.reasoning:")))
-    assert (told["text"], told["signature"]) == (thought["thinking"], thought["signature"])
+    async with client.post("/messages", native("[[interleaved_reasoning]]", model)) as response:
+        content = orjson.loads(await response.read())["content"]
+    signed = [block for block in content if block["type"] == "thinking"]
+    copies = [orjson.loads(base64.b64decode(block["data"].partition(":")[2])) for block in content[-2:]]
+    assert [(copy["text"], copy["signature"]) for copy in copies] == [
+        (block["thinking"], block["signature"]) for block in signed
+    ]
 
 
 @pytest.mark.asyncio
