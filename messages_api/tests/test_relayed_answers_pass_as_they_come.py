@@ -144,6 +144,14 @@ def test_an_event_that_is_framed_unusually_still_is_the_same_event(odd: bytes) -
     assert orjson.loads(data.removeprefix(b"data:")) == orjson.loads(THOUGHT.partition(b"data: ")[2])
 
 
+def test_blocks_that_are_not_known_yet_pass_whatever_they_hold() -> None:
+    later = {"type": "later", "data": {"a": 1}}
+    odd = event({"type": "content_block_start", "index": 1, "content_block": later})
+    assert odd in answer([*STREAM[:7], odd, *STREAM[8:]])
+    whole = orjson.loads(relay_of().whole(orjson.dumps({**MESSAGE, "content": [later]})))
+    assert whole["content"] == [later]
+
+
 def test_events_that_are_not_known_yet_pass_within_the_answer() -> None:
     odd = b'event: content_block_hint\ndata: {"type":"content_block_hint","index":0}\n\n'
     assert odd in answer([*STREAM[:4], odd, *STREAM[4:]])

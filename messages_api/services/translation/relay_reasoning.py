@@ -26,7 +26,7 @@ def _json(pattern: str) -> re.Pattern[bytes]:
 #: Patterns of the JSON of a signature or of data, as it begins. Absent, it is empty.
 CLAUDES: Final = _json('"(?!"|{OURS}|{OPENROUTERS})')
 #: OpenRouter gives Claude's signed thoughts twice, the second time under its own seal, and takes both back.
-CLAUDES_OR_OPENROUTERS: Final = _json('"(?!"|{OURS})')
+CLAUDES_OR_OPENROUTERS: Final = _json('"(?!{OURS})')
 OPENROUTERS: Final = _json('"{OPENROUTERS}')
 UNSIGNED: Final = _json('$|null|""')
 UNSEALED: Final = _json('(?!"({OURS}|{OPENROUTERS}))')

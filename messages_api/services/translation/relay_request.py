@@ -1,7 +1,7 @@
 """Owns the way there for a target that speaks Messages: the request as it came, but for what must not pass.
 
-Only the top level is opened. What is known of the Messages API goes as the bytes that came; model and route are ours,
-what an alias imposes is applied, and the rest of this module says what else is changed (wire.md 1.2, 1.3, 2.6).
+What is known of the Messages API goes as the bytes that came; model and route are ours, what an alias imposes is
+applied, and the rest of this module says what else is changed at the top level (wire.md 1.2, 1.3, 2.6).
 """
 
 import hashlib

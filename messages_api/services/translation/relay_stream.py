@@ -34,12 +34,15 @@ NEEDS_CONTENT = frozenset({"", "end_turn", "tool_use"})
 #: The reason in place of one that contradicts whether a tool was called. Claude's never does, a local server's may.
 TRUE_REASON = {("end_turn", True): "tool_use", ("tool_use", False): "end_turn"}
 
+#: How the JSON of what OpenRouter sealed begins.
+SEALED = f'"{OPENROUTER_SEAL}'.encode()
+
 Fields = dict[str, Raw]
 
 
 class _Block(Struct, gc=False):
     type: str = ""
-    data: str = ""
+    data: Raw = ABSENT  # a block of a type that is not known here may have anything there
 
 
 class _Delta(Struct, gc=False):
@@ -210,7 +213,7 @@ class AnswerRelay:
     def _is_copy(self, block: _Block | None) -> bool:
         """OpenRouter tells a thought of Claude's once more, sealed, behind the answer: Claude Code would take it for
         the end of the answer, where the text should be."""
-        is_sealed = block is not None and block.type == "redacted_thinking" and block.data.startswith(OPENROUTER_SEAL)
+        is_sealed = block is not None and block.type == "redacted_thinking" and bytes(block.data).startswith(SEALED)
         return is_sealed and self._family == CLAUDE_FAMILY
 
     def _open(self, event: _Event, payload: bytes) -> bytes:
