@@ -19,6 +19,7 @@ from messages_api.services.upstream.http import CONNECT_SECONDS, SILENCE_SECONDS
 from messages_api.services.upstream.litellm import LiteLlmUpstream
 from messages_api.services.upstream.messages import MessagesUpstream
 from messages_api.services.upstream.openrouter import OpenRouterUpstream
+from usage.services.admission import Admission
 from usage.services.ledger import Ledger
 
 logger = logging.getLogger("bridge")
@@ -54,6 +55,7 @@ class Gateway:
 
     def __init__(self, session: aiohttp.ClientSession, ledger: Ledger) -> None:
         self.ledger = ledger
+        self.admission = Admission(ledger)
         self.token_factors = TokenFactors()
         self.is_draining = False
         self.streams: set[MessageStream] = set()

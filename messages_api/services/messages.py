@@ -21,7 +21,7 @@ from messages_api.services.routing import Route, Target, current_directory, reso
 from messages_api.services.settlement import Settlement, told
 from messages_api.services.stream import MessageStream
 from messages_api.services.token_estimate import estimate_tokens
-from usage.services.admission import NotRecorded, admit
+from usage.services.admission import NotRecorded
 from usage.services.ledger import Entry, Origin
 
 #: A whole answer that has not come by then is given up; the clients' own patience ends there, too.
@@ -55,7 +55,7 @@ async def answer(gateway: Gateway, incoming: Incoming) -> bytes | MessageStream:
     if route.target.transport != "native":
         _ = asked.request  # what is malformed is refused before it is admitted
     estimated = estimate_tokens(envelope, route.terms.system_addendum)
-    settlement = _admit(gateway, incoming, asked, route, estimated)
+    settlement = await _admit(gateway, incoming, asked, route, estimated)
     task = asyncio.current_task()
     assert task is not None  # noqa: S101  # a coroutine that runs has one
     gateway.starting.add(task)
@@ -84,7 +84,7 @@ async def answer(gateway: Gateway, incoming: Incoming) -> bytes | MessageStream:
         gateway.ended.discard(task)
 
 
-def _admit(gateway: Gateway, incoming: Incoming, asked: Asked, route: Route, estimated: int) -> Settlement:
+async def _admit(gateway: Gateway, incoming: Incoming, asked: Asked, route: Route, estimated: int) -> Settlement:
     entry = Entry(
         request_id=incoming.request_id,
         caller=incoming.caller,
@@ -96,10 +96,10 @@ def _admit(gateway: Gateway, incoming: Incoming, asked: Asked, route: Route, est
         estimated_tokens=estimated,
     )
     try:
-        admit(gateway.ledger, entry)
+        await gateway.admission.admit(entry)
     except NotRecorded as error:
-        raise Overloaded("The request could not be recorded, so it was not sent. Try again shortly.") from error
-    return Settlement(gateway.ledger, entry, gateway.token_factors)
+        raise Overloaded(str(error)) from error
+    return Settlement(gateway.admission, entry, gateway.token_factors)
 
 
 def _attempt(gateway: Gateway, caller: Caller, asked: Asked, estimated: int, target: Target) -> Attempt:

@@ -9,7 +9,8 @@ from messages_api.errors import ApiError
 from messages_api.services.token_factors import TokenFactors
 from messages_api.services.translation.chat import AnswerError
 from usage.pricing import usd
-from usage.services.ledger import Entry, Ledger, Outcome, State
+from usage.services.admission import Admission
+from usage.services.ledger import Entry, Outcome, State
 
 logger = logging.getLogger("bridge.request")
 CLIENT_GONE = 499  # nginx's number for it; nobody is left to be told one
@@ -31,9 +32,9 @@ def told(error: BaseException) -> ApiError:
 class Settlement:
     """Settles one admitted request, once, whatever happens to it."""
 
-    def __init__(self, ledger: Ledger, entry: Entry, token_factors: TokenFactors) -> None:
+    def __init__(self, admission: Admission, entry: Entry, token_factors: TokenFactors) -> None:
         self.entry = entry
-        self._ledger = ledger
+        self._admission = admission
         self._token_factors = token_factors
 
     def note_first_byte(self) -> None:
@@ -42,10 +43,10 @@ class Settlement:
 
     def end(self, error: BaseException | None = None) -> None:
         """Settle: completed without an error, aborted when the client has gone, else with the error it is told."""
-        if self.entry.request_id not in self._ledger.in_flight:
+        if not self._admission.is_in_flight(self.entry):
             return
         outcome = _outcome(error)
-        self._ledger.settle(self.entry, outcome)
+        self._admission.settle(self.entry, outcome)
         if outcome.state is State.COMPLETED and not self.entry.attempts:
             self._token_factors.learn(self.entry.model, self.entry.estimated_tokens, self.entry.tokens.prompt)
         _log(self.entry, outcome, error)

@@ -24,6 +24,7 @@ from messages_api.services.translation.chat import AnswerError
 from testing import cast as people
 from usage.models import UsageRecord
 from usage.pricing import Prices, Tokens
+from usage.services.admission import Admission
 from usage.services.ledger import Entry, Ledger, Origin
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -124,7 +125,7 @@ def send(ledger: Ledger) -> Iterator[Send]:
         places = [Target(f"model-{number}", ModelFacts("m", prices=Prices(1, 1))) for number in range(targets)]
         entry = Entry("req_1", caller, Origin(), "sonnet", str(places[0]), streamed=True, prices=None)
         ledger.open(entry)
-        settlement = Settlement(ledger, entry, TokenFactors())
+        settlement = Settlement(Admission(ledger), entry, TokenFactors())
         live: set[MessageStream] = set()
         stream = MessageStream(Attempts(make, places, settlement, retry_seconds), settlement, live)
         ticking = asyncio.create_task(tick(live))

@@ -39,6 +39,7 @@ from messages_api.services.upstream.messages import MessagesUpstream
 from messages_api.tests.stream_grammar import check_grammar, events_of, message_added_up
 from testing.simulator_process import SimulatorProcess
 from usage.pricing import picodollars
+from usage.services.admission import Admission
 from usage.services.ledger import Entry, Ledger, Origin
 
 Json = dict[str, Any]
@@ -453,7 +454,7 @@ async def test_after_a_start_the_second_attempt_tells_its_true_counts_at_the_end
     """What the client was given at the start was an estimate, or what the first attempt had told."""
     asked = asked_for()
     target = relayed_to(provider, upstream, asked).target
-    settlement = Settlement(Ledger(tmp_path), entry(), TokenFactors())
+    settlement = Settlement(Admission(Ledger(tmp_path)), entry(), TokenFactors())
     attempts = Attempts(lambda _: relayed_to(provider, upstream, asked), [target], settlement, retry_seconds=30)
     provider.pieces = [b": waiting\n\n", *framed(*before), 0.2, *framed(BUSY)]
     reading = asyncio.create_task(all_of(attempts))

@@ -15,7 +15,7 @@ from testing import cast
 from usage.models import UsageRecord
 from usage.pricing import Prices, Tokens
 from usage.services import ledger as ledger_module
-from usage.services.admission import NotRecorded, admit
+from usage.services.admission import Admission, NotRecorded
 from usage.services.ledger import Entry, Ledger, Origin, Outcome, State, ingest_orphans, mark_lost, write_lines
 from usage.services.spool import Spool
 
@@ -48,7 +48,7 @@ async def settled(tmp_path: Path, *entries: Entry, outcome: Outcome = COMPLETED)
 def test_an_admitted_request_is_in_the_spool_before_anything_else(tmp_path: Path) -> None:
     async def admitted() -> None:
         ledger = Ledger(tmp_path)
-        admit(ledger, entry("req_1", who))
+        await Admission(ledger).admit(entry("req_1", who))
 
     who = caller()
     asyncio.run(admitted())
@@ -165,7 +165,7 @@ def test_a_request_that_cannot_be_recorded_is_not_let_in(tmp_path: Path) -> None
         ledger = Ledger(tmp_path)
         os.dup2(os.open("/dev/full", os.O_RDWR), ledger._spool._descriptor)
         with pytest.raises(NotRecorded):
-            admit(ledger, entry("req_1", who))
+            await Admission(ledger).admit(entry("req_1", who))
         assert ledger.in_flight == {}
 
     who = caller()
