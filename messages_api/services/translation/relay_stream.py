@@ -16,8 +16,10 @@ from messages_api.errors import ApiError
 from messages_api.services.sse import encode
 from messages_api.services.translation import events as out
 from messages_api.services.translation.chat import AnswerError, ChatUsage
+from messages_api.services.translation.names import legal_id
 from messages_api.services.translation.raw_json import ABSENT, encoded, items
 from messages_api.services.translation.reasoning import CLAUDE_FAMILY, OPENROUTER_SEAL
+from messages_api.services.translation.relay_reasoning import sealed_data, sealed_signature
 from messages_api.services.translation.relay_usage import added, chat_usage
 from messages_api.services.upstream.failures import failure_in_answer
 
@@ -34,6 +36,8 @@ NEEDS_CONTENT = frozenset({"", "end_turn", "tool_use"})
 #: The reason in place of one that contradicts whether a tool was called. Claude's never does, a local server's may.
 TRUE_REASON = {("end_turn", True): "tool_use", ("tool_use", False): "end_turn"}
 
+#: The JSON of an id of a call that Claude takes.
+LEGAL_ID = re.compile(rb'"[a-zA-Z0-9_-]+"')
 #: How the JSON of what OpenRouter sealed begins.
 SEALED = f'"{OPENROUTER_SEAL}'.encode()
 
@@ -41,12 +45,18 @@ Fields = dict[str, Raw]
 
 
 class _Block(Struct, gc=False):
+    """Raw, since a block of a type that is not known here may have anything under a name."""
+
     type: str = ""
-    data: Raw = ABSENT  # a block of a type that is not known here may have anything there
+    data: Raw = ABSENT
+    id: Raw = ABSENT
+    signature: Raw = ABSENT
 
 
 class _Delta(Struct, gc=False):
+    type: str = ""
     stop_reason: str | None = None
+    signature: Raw = ABSENT
 
 
 class _Event(Struct):
@@ -71,6 +81,7 @@ class _Message(Struct):
 _EVENT = msgspec.json.Decoder(_Event)
 _MESSAGE = msgspec.json.Decoder(_Message)
 _FIELDS = msgspec.json.Decoder(Fields)
+_TEXT = msgspec.json.Decoder(str | None)
 
 
 class AnswerRelay:
@@ -100,6 +111,7 @@ class AnswerRelay:
         self._is_quiet = False  # whether there is content, and more may come
         self._copies = 0  # blocks that were left out
         self._is_in_copy = False
+        self._signature: str | None = None  # of the open thought, if it leaves under a seal of ours
 
     def start(self) -> bytes:
         """message_start, once: the upstream's if it has come, else one with an estimate of the input."""
@@ -147,9 +159,10 @@ class AnswerRelay:
             raise AnswerError("The model gave an empty answer.")
         self._has_call = any(block.type == "tool_use" for block in message.content or ())
         ours = self._ours(body)
-        if any(map(self._is_copy, message.content or ())):
-            pairs = zip(message.content or (), items("content", ours["content"]), strict=True)
-            ours["content"] = [raw for block, raw in pairs if not self._is_copy(block)]
+        changes = [(block, self._changes(block, is_whole=True)) for block in message.content or ()]
+        if any(change or self._is_copy(block) for block, change in changes):
+            came = zip(changes, items("content", ours["content"]), strict=True)
+            ours["content"] = [_put(raw, change) for (block, change), raw in came if not self._is_copy(block)]
         return encoded({**ours, **self._true_reason()})
 
     # --- bytes to events ---
@@ -196,6 +209,11 @@ class AnswerRelay:
                 return self._open(event, payload)
             case "content_block_delta" | "content_block_stop" if self._is_in_copy:
                 return b""
+            case "content_block_delta" if self._signature is not None and _is_signature(event.delta):
+                self._signature += _text(event.delta.signature) if event.delta else ""
+                return b""
+            case "content_block_stop" if self._signature is not None:
+                return self._seal(payload)
             case kind:
                 return self._pass(kind, payload)
 
@@ -223,10 +241,38 @@ class AnswerRelay:
             self._is_quiet = False
             return b""
         self._has_content = True
-        self._is_quiet = self._copies == 0
-        if event.content_block is not None and event.content_block.type == "tool_use":
-            self._has_call = True
+        block = event.content_block or _Block()
+        self._has_call = self._has_call or block.type == "tool_use"
+        is_sealed = block.type == "thinking" and self._seals
+        self._signature = _text(block.signature) if is_sealed else None
+        self._is_quiet = self._copies == 0 and not is_sealed
+        if changes := self._changes(block, is_whole=False):
+            fields = _FIELDS.decode(payload)
+            payload = encoded({**fields, "content_block": _put(fields["content_block"], changes)})
         return self._pass("content_block_start", payload)
+
+    @property
+    def _seals(self) -> bool:
+        """Whether thoughts leave under our seal: by Claude's own signatures everybody knows them."""
+        return self._family not in {"", CLAUDE_FAMILY}
+
+    def _changes(self, block: _Block, *, is_whole: bool) -> dict[str, str]:
+        """What of a block is told in another way: ids that Claude would refuse (Kimi's are such), and whose it is."""
+        if block.type == "tool_use" and LEGAL_ID.fullmatch(bytes(block.id)) is None:
+            return {"id": legal_id(_text(block.id))}
+        if block.type == "redacted_thinking" and self._seals:
+            return {"data": sealed_data(_text(block.data), self._family)}
+        if block.type == "thinking" and self._seals:
+            return {"signature": sealed_signature(_text(block.signature), self._family) if is_whole else ""}
+        return {}
+
+    def _seal(self, payload: bytes) -> bytes:
+        """The end of a thought, with its signature before it."""
+        seal = sealed_signature(self._signature or "", self._family)
+        self._signature = None
+        signature = {"type": "signature_delta", "signature": seal}
+        delta = {"type": "content_block_delta", "index": _FIELDS.decode(payload)["index"], "delta": signature}
+        return self._pass("content_block_delta", encoded(delta)) + self._pass("content_block_stop", payload)
 
     def _pass(self, kind: str, payload: bytes) -> bytes:
         """Content, and events that are not known yet; the latter do not count as content."""
@@ -313,6 +359,19 @@ def _parts(frame: bytes) -> tuple[str, bytes]:
         elif field == b"data":
             data.append(value.removeprefix(b" "))
     return name, b" ".join(data)
+
+
+def _is_signature(delta: _Delta | None) -> bool:
+    return delta is not None and delta.type == "signature_delta"
+
+
+def _text(raw: Raw) -> str:
+    """A text of the upstream's, that may be null or missing. Raises AnswerError."""
+    return (_checked(_TEXT.decode, raw) if raw is not ABSENT else None) or ""
+
+
+def _put(raw: Raw, changes: dict[str, str]) -> Raw | dict[str, Any]:
+    return {**_FIELDS.decode(raw), **changes} if changes else raw
 
 
 def _moved_up(payload: bytes, places: int) -> bytes:
