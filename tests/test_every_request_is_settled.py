@@ -33,12 +33,14 @@ def test_a_client_that_leaves_closes_the_upstream_and_is_settled(
     body = message_body("[[stream 200 50]]", stream=stream, max_tokens=4000)
     with open_request(server.base_url, server.api_key, body, session) as connection:
         if stream:
-            read_until(connection, b"text_delta")
+            told = b"".join(read_until(connection, b"text_delta") for _ in range(10))
         else:
             until(lambda: simulator.state()["open_requests"], "the request reached the upstream")
     until(lambda: simulator.state()["open_requests"] == 0, "the upstream saw the client leave")
     (row,) = server.records(session_id=session)
     assert (row["state"], row["status"]) == ("aborted", 499)
+    if stream:
+        assert row["output_tokens"] >= told.count(b"token ") * len("token ") // 4 > 0  # far more than message_start told
 
 
 def test_many_requests_at_once_cost_what_the_upstream_charged(

@@ -295,6 +295,63 @@ def test_an_answer_that_was_left_early_is_noted_as_far_as_it_was_told() -> None:
     assert tokens_of(relay.usage) == Tokens(input=10, output=1, cache_read=100, cache_write=7)
 
 
+def block_of(index: int, kind: str, name: str, words: list[str]) -> list[bytes]:
+    """A block whose content comes in as many events as there are words."""
+    delta = {"text": "text_delta", "thinking": "thinking_delta", "tool_use": "input_json_delta"}[kind]
+    begun = (
+        {"type": kind, "id": "toolu_01", "name": "Bash", "input": {}}
+        if kind == "tool_use"
+        else {"type": kind, name: ""}
+    )
+    return [
+        event({"type": "content_block_start", "index": index, "content_block": begun}),
+        *(
+            event({"type": "content_block_delta", "index": index, "delta": {"type": delta, name: word}})
+            for word in words
+        ),
+        event({"type": "content_block_stop", "index": index}),
+    ]
+
+
+WORDS = ["a", "token", "of an answer ", "x" * 300] * 25
+LEFT = [
+    *block_of(0, "thinking", "thinking", WORDS),
+    *block_of(1, "text", "text", WORDS),
+    *block_of(2, "tool_use", "partial_json", WORDS),
+]
+SAID_BY_THEN = 3 * sum(map(len, WORDS))
+
+
+@pytest.mark.parametrize("size", [1, 60, 230, 1000, 100_000])
+@pytest.mark.parametrize("family", ["anthropic", "qwen"])
+def test_how_much_was_said_is_known_when_an_answer_is_left(size: int, family: str) -> None:
+    """Within two percent, whatever the pieces are in which it came."""
+    relay = AnswerRelay(message_id="msg_ours", model="m", family=family, input_tokens=77)
+    assert relay.characters == 0
+    whole = b"".join([event(START), PING, *LEFT])
+    for piece in [whole[place : place + size] for place in range(0, len(whole), size)]:
+        assert all(relay.feed(piece))
+    assert abs(relay.characters - SAID_BY_THEN) < SAID_BY_THEN * 0.02 + 100
+    assert not relay.is_counted
+
+
+def test_each_event_that_comes_alone_is_counted_as_one() -> None:
+    relay = relay_of()
+    for piece in [event(START), *LEFT]:
+        assert all(relay.feed(piece))
+    assert abs(relay.characters - SAID_BY_THEN) < SAID_BY_THEN * 0.02
+
+
+def test_the_upstreams_own_count_is_known_from_an_estimate() -> None:
+    relay = relay_of()
+    fed(relay, STREAM)
+    assert relay.is_counted
+    untold = JUDGED.replace(b'"output_tokens": 42', b'"output_tokens":null')
+    relay = relay_of()
+    fed(relay, [*STREAM[:-3], untold, ENDED])
+    assert not relay.is_counted
+
+
 # --- what is no answer -----------------------------------------------------------------------------------------------
 
 

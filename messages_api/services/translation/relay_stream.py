@@ -20,13 +20,18 @@ from messages_api.services.translation.names import legal_id
 from messages_api.services.translation.raw_json import ABSENT, encoded, items
 from messages_api.services.translation.reasoning import CLAUDE_FAMILY, OPENROUTER_SEAL
 from messages_api.services.translation.relay_reasoning import sealed_data, sealed_signature
-from messages_api.services.translation.relay_usage import added, chat_usage
+from messages_api.services.translation.relay_usage import NULL, added, chat_usage
 from messages_api.services.upstream.failures import failure_in_answer
 
 LONGEST_EVENT = 16 * 1024 * 1024
 END = b"\n\n"
 #: Events that pass unread. JSON holds no newline of its own, so nothing inside it can look like the end of an event.
 UNREAD = re.compile(rb"(?:event: ?content_block_(?:delta|stop)\ndata: ?[^\n]++\n\n)++")
+#: What an event of content has beside its content: a text_delta's, and what others have more, by their block.
+FRAME_SIZE = 115
+MORE_FRAME = {"thinking": 8, "tool_use": 14, "server_tool_use": 14}
+LINES = 3  # of an event
+LEAST_OF_TWO = 2 * FRAME_SIZE  # what is shorter is one event
 #: Told in message_start; where the client had to be given one before that, in message_delta.
 TOLD_AT_START = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 #: Overrules what an earlier attempt told of its cache, where this upstream has none.
@@ -98,12 +103,16 @@ class AnswerRelay:
         self.stop_reason = ""
         self.usage = ChatUsage()
         self.is_ended = False
+        self.is_counted = False  # whether the upstream has told how long the answer was
         self._message_id, self._model, self._family = message_id, model, family
         self._input_tokens = input_tokens
         self._secret = secret.encode()  # the key that pays, which no error may tell
         self._told: Fields = {}  # the usage of message_start and message_delta
         self._begun: list[bytes] = []  # the parts of an event whose end is still to come
         self._size = 0  # of them
+        self._said = 0  # characters of content in the blocks before the open one
+        self._passed = self._lines = 0  # bytes and lines of the open one
+        self._frame_size = FRAME_SIZE
         self._waiting = b""  # message_start, until there is content to go with it
         self._is_given = False  # whether the client has its message_start
         self._is_estimated = False  # and whether that one was a guess of ours
@@ -126,6 +135,9 @@ class AnswerRelay:
     def feed(self, received: bytes) -> Iterator[bytes]:
         """What of `received` is for the client, in one piece; what came before an error comes before its exception."""
         if self._is_quiet and not self._begun and UNREAD.fullmatch(received):
+            size = len(received)
+            self._passed += size
+            self._lines += LINES if size < LEAST_OF_TWO else received.count(b"\n")
             yield received  # as nearly every piece of a stream
             return
         self._begun.append(received)
@@ -143,6 +155,11 @@ class AnswerRelay:
         if any(said):
             yield b"".join(said)
 
+    @property
+    def characters(self) -> int:
+        """How much was said, about: what was passed on, less what is around it."""
+        return self._said + max(0, self._passed - self._lines // LINES * self._frame_size)
+
     def finish(self) -> None:
         """Raises AnswerError for an answer that is not whole."""
         if not self.is_ended:
@@ -155,6 +172,7 @@ class AnswerRelay:
         if message.type != "message":
             raise AnswerError("The upstream sent something that is not an answer of the Messages API.")
         self._note(message)
+        self.is_counted = "output_tokens" in self._told
         if not message.content and self.stop_reason in NEEDS_CONTENT:
             raise AnswerError("The model gave an empty answer.")
         self._has_call = any(block.type == "tool_use" for block in message.content or ())
@@ -174,6 +192,8 @@ class AnswerRelay:
         while not self.is_ended:
             if self._is_quiet and (unread := UNREAD.match(data, position)):
                 said.append(data[position : unread.end()])
+                self._passed += unread.end() - position
+                self._lines += data.count(b"\n", position, unread.end())
                 position = unread.end()
             end = data.find(END, position)
             if end < 0:
@@ -243,6 +263,8 @@ class AnswerRelay:
         self._has_content = True
         block = event.content_block or _Block()
         self._has_call = self._has_call or block.type == "tool_use"
+        self._said, self._passed, self._lines = self.characters, 0, 0
+        self._frame_size = FRAME_SIZE + MORE_FRAME.get(block.type, 0)
         is_sealed = block.type == "thinking" and self._seals
         self._signature = _text(block.signature) if is_sealed else None
         self._is_quiet = self._copies == 0 and not is_sealed
@@ -280,7 +302,10 @@ class AnswerRelay:
         if self._has_content:
             if self._copies and kind.startswith("content_block"):
                 payload = _moved_up(payload, self._copies)
-            return self._released() + _framed(kind, payload)
+            framed = _framed(kind, payload)
+            self._passed += len(framed)
+            self._lines += LINES
+            return self._released() + framed
         if kind.startswith("content_block"):
             raise AnswerError("The upstream went on with a block that it had not begun.")
         return b""
@@ -292,6 +317,7 @@ class AnswerRelay:
         if not self._has_content and self.stop_reason in NEEDS_CONTENT:
             raise AnswerError("The model gave an empty answer.")
         self._note_usage(event.usage)
+        self.is_counted = bytes((event.usage or {}).get("output_tokens", ABSENT)) not in {b"", NULL}
         return self._released() + _framed("message_delta", self._corrected(event, payload))
 
     def _corrected(self, event: _Event, payload: bytes) -> bytes:
