@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from messages_api.errors import ApiError, InvalidRequest, Overloaded, RateLimited
+from messages_api.errors import ApiError, InvalidRequest, Overloaded, RateLimited, UpstreamFailed
 from messages_api.services.translation.chat import AnswerError
 from messages_api.services.translation.relay_stream import AnswerRelay
 from messages_api.services.translation.usage import charged, tokens_of
@@ -155,6 +155,32 @@ def test_blocks_that_are_not_known_yet_pass_whatever_they_hold() -> None:
 def test_events_that_are_not_known_yet_pass_within_the_answer() -> None:
     odd = b'event: content_block_hint\ndata: {"type":"content_block_hint","index":0}\n\n'
     assert odd in answer([*STREAM[:4], odd, *STREAM[4:]])
+
+
+ODD_EVENTS: list[Json] = [
+    {"delta": "a text"},
+    {"delta": [1]},
+    {"delta": {"type": 5, "stop_reason": 7, "signature": {}}},
+    {"content_block": "a text"},
+    {"content_block": {"type": 5}},
+    {"usage": 3},
+    {"message": None, "index": "x"},
+]
+
+
+@pytest.mark.parametrize("held", ODD_EVENTS)
+@pytest.mark.parametrize("family", ["anthropic", "qwen"])
+def test_events_that_are_not_known_yet_pass_whatever_they_hold(held: Json, family: str) -> None:
+    odd = event({"type": "content_block_hint", **held})
+    relay = AnswerRelay(message_id="msg_ours", model="m", family=family)
+    assert odd in b"".join(fed(relay, [*STREAM[:4], odd, *STREAM[4:]]))
+
+
+def test_deltas_that_are_not_known_yet_pass_whatever_they_hold() -> None:
+    odd = event({"type": "content_block_delta", "index": 0, "delta": {"type": "later_delta", "signature": [1]}})
+    for family in ("anthropic", "qwen"):
+        relay = AnswerRelay(message_id="msg_ours", model="m", family=family)
+        assert odd in b"".join(fed(relay, [*STREAM[:4], odd, *STREAM[4:]]))
 
 
 # --- the beginning ---------------------------------------------------------------------------------------------------
@@ -352,6 +378,36 @@ def test_the_upstreams_own_count_is_known_from_an_estimate() -> None:
     assert not relay.is_counted
 
 
+# --- usage that is not told ---
+
+UNTOLD_START = event({"type": "message_start", "message": {**MESSAGE, "usage": None}})
+
+
+@pytest.mark.parametrize("judged", [{"usage": {"output_tokens": None}}, {"usage": None}, {}])
+@pytest.mark.parametrize("is_started", [False, True])
+def test_usage_that_is_not_told_is_estimated(judged: Json, is_started: bool) -> None:
+    """Clients read it of every answer; some local servers tell none."""
+    relay = relay_of()
+    started = relay.start() if is_started else b""
+    delta = {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, **judged}
+    data = started + b"".join(fed(relay, [UNTOLD_START, *CONTENT, event(delta), ENDED]))
+    events = events_of(data)
+    check_grammar(events)
+    assert events[0]["message"]["usage"] == {"input_tokens": 77, "output_tokens": 0}
+    assert 0 < events[-2]["usage"]["output_tokens"] < 50
+    assert "input_tokens" not in events[-2]["usage"]
+
+
+@pytest.mark.parametrize("usage", [{"usage": None}, {"usage": {}}])
+def test_usage_that_a_whole_answer_does_not_tell_is_estimated(usage: Json) -> None:
+    content = [{"type": "text", "text": "x" * 400}]
+    relay = relay_of()
+    told = orjson.loads(relay.whole(orjson.dumps({**MESSAGE, "stop_reason": "end_turn", "content": content, **usage})))
+    assert told["usage"]["input_tokens"] == 77
+    assert 100 <= told["usage"]["output_tokens"] < 120
+    assert not relay.is_counted
+
+
 # --- what is no answer -----------------------------------------------------------------------------------------------
 
 
@@ -364,6 +420,10 @@ def test_a_cut_stream_is_an_error(count: int) -> None:
 
 
 TROUBLE = {
+    "an error without its words": [*STREAM[:5], event({"type": "error", "message": "boom"}), *STREAM[5:]],
+    "an error without anything": [*STREAM[:3], b"event: error\ndata: {}\n\n", *STREAM[3:]],
+    "an error that is null": [*STREAM[:3], event({"type": "error", "error": None}), *STREAM[3:]],
+    "content behind the judgement": [*STREAM[:-2], SAID, *STREAM[-2:]],
     "a second beginning": [*STREAM[:4], event(START), *STREAM[4:]],
     "no beginning": STREAM[3:],
     "a delta without a block": [*STREAM[:3], *STREAM[4:]],
@@ -383,7 +443,7 @@ TROUBLE = {
 
 @pytest.mark.parametrize("trouble", TROUBLE)
 def test_what_is_not_a_whole_answer_is_an_error(trouble: str) -> None:
-    with pytest.raises(AnswerError):
+    with pytest.raises((AnswerError, UpstreamFailed)):
         fed(relay_of(), TROUBLE[trouble])
 
 

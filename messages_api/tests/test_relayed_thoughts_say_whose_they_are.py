@@ -226,3 +226,16 @@ def test_an_id_of_a_call_that_claude_refuses_is_renamed(told: Any, family: str) 
     assert renamed == {**CALL, "id": renamed["id"]}
     assert renamed["id"].startswith("call_")
     assert kept == CALL
+
+
+@pytest.mark.parametrize("index", [{}, {"index": None}, {"index": "x"}])
+def test_the_end_of_a_thought_that_does_not_say_of_which_is_an_error(index: Json) -> None:
+    events = [
+        {"type": "message_start", "message": {**MESSAGE, "usage": USAGE}},
+        {"type": "content_block_start", "index": 0, "content_block": THOUGHTS["empty"]},
+        {"type": "content_block_stop", **index},
+    ]
+    relay = AnswerRelay(message_id="msg_1", model="m", family="qwen")
+    with pytest.raises(AnswerError):
+        for each in events:
+            list(relay.feed(b"event: %s\ndata: %s\n\n" % (str(each["type"]).encode(), orjson.dumps(each))))
