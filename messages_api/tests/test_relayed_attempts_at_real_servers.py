@@ -534,7 +534,7 @@ async def test_what_an_upstream_has_not_told_by_then_is_estimated(
     provider: Provider, upstream: MessagesUpstream
 ) -> None:
     start = {**EVENTS[0], "message": {name: value for name, value in MESSAGE.items() if name != "usage"}}
-    provider.pieces = framed(start, EVENTS[1], *[EVENTS[2]] * 40)
+    provider.pieces = [*framed(start, EVENTS[1], *[EVENTS[2]] * 40)]
     attempt, noted = relayed_to(provider, upstream, asked_for()), entry()
     with pytest.raises((ApiError, AnswerError)):
         await all_of(attempt)

@@ -230,7 +230,7 @@ def test_an_id_of_a_call_that_claude_refuses_is_renamed(told: Any, family: str) 
 
 @pytest.mark.parametrize("index", [{}, {"index": None}, {"index": "x"}])
 def test_the_end_of_a_thought_that_does_not_say_of_which_is_an_error(index: Json) -> None:
-    events = [
+    events: list[Json] = [
         {"type": "message_start", "message": {**MESSAGE, "usage": USAGE}},
         {"type": "content_block_start", "index": 0, "content_block": THOUGHTS["empty"]},
         {"type": "content_block_stop", **index},
