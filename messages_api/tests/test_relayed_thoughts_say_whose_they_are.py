@@ -13,7 +13,7 @@ from messages_api.schemas import parse_envelope, parse_request
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.terms import NO_TERMS
 from messages_api.services.translation.chat import AnswerError
-from messages_api.services.translation.reasoning import OPENROUTER_SEAL, SEAL, redacted_data, signature
+from messages_api.services.translation.reasoning import OPENROUTER_SEAL, SEAL, redacted_data, sealed, signature
 from messages_api.services.translation.relay_request import request_to_openrouter, request_to_provider
 from messages_api.services.translation.relay_stream import AnswerRelay
 from messages_api.services.translation.request import translate_request
@@ -119,7 +119,9 @@ def test_a_thought_goes_back_to_its_family_as_it_came(told: Any, ask: Any, form:
     assert content[0]["thinking"] == thought["thinking"]
     assert content[0]["signature"].startswith(SEAL)
     assert content[1] == TEXT
-    back = {**thought, "signature": thought.get("signature") or ""}
+    # OpenRouter takes what is signed for Claude's; its other models sign nothing.
+    own = thought.get("signature") or "" if ask is request_to_provider else ""
+    back = {**thought, "signature": own}
     assert gone_back(content, "moonshotai", ask) == [back, TEXT]
 
 
@@ -149,9 +151,10 @@ def test_a_thought_that_was_translated_goes_on_in_a_relay(ask: Any) -> None:
 def test_what_a_provider_can_read_of_details_goes_on_there() -> None:
     """It opens no seal of OpenRouter's, so what is encrypted stays behind."""
     detail = {"type": "reasoning.text", "format": "unknown", "index": 0}
-    sealed = {"type": "redacted_thinking", "data": redacted_data({"type": "reasoning.encrypted", "data": "x"}, "qwen")}
+    encrypted = {"type": "reasoning.encrypted", "data": "x"}
+    redacted = {"type": "redacted_thinking", "data": redacted_data(encrypted, "qwen")}
     thought = {"type": "thinking", "thinking": "So.", "signature": signature(detail, "qwen")}
-    assert gone_back([thought, sealed], "qwen") == [{"type": "thinking", "thinking": "So.", "signature": ""}]
+    assert gone_back([thought, redacted], "qwen") == [{"type": "thinking", "thinking": "So.", "signature": ""}]
 
 
 @BOTH_FORMS
@@ -168,9 +171,9 @@ def test_what_openrouter_sealed_of_an_unknown_format_is_known_by_our_seal(told: 
 
 @BOTH_FORMS
 def test_what_openrouter_sealed_of_a_known_format_stays_as_it_came(told: Any) -> None:
-    sealed = openrouters({"type": "reasoning.encrypted", "data": "g", "format": "openai-responses-v1"})
+    theirs = openrouters({"type": "reasoning.encrypted", "data": "g", "format": "openai-responses-v1"})
     for family in ("openai", "qwen"):
-        assert told(sealed, CALL, family=family) == [sealed, CALL]
+        assert told(theirs, CALL, family=family) == [theirs, CALL]
 
 
 @BOTH_FORMS
@@ -178,6 +181,7 @@ def test_what_a_model_redacted_in_its_own_way_goes_back_to_its_family(told: Any)
     redacted = {"type": "redacted_thinking", "data": "abc"}
     content = told(redacted, CALL, family="minimax")
     assert gone_back(content, "minimax") == [redacted, CALL]
+    assert gone_back(content, "minimax", request_to_openrouter) == [CALL]  # it takes only what it sealed
     assert gone_back(content, "anthropic") == [CALL]
     assert translated(content, "minimax").keys() == {"role", "content", "tool_calls"}
 
@@ -226,6 +230,16 @@ def test_an_id_of_a_call_that_claude_refuses_is_renamed(told: Any, family: str) 
     assert renamed == {**CALL, "id": renamed["id"]}
     assert renamed["id"].startswith("call_")
     assert kept == CALL
+
+
+@BOTH_RELAYS
+@pytest.mark.parametrize(
+    "detail",
+    [{"type": "redacted_thinking"}, {"type": "redacted_thinking", "data": None}, {"type": "thinking"}, {"type": "x"}],
+)
+def test_a_seal_that_was_made_up_breaks_nothing(ask: Any, detail: Json) -> None:
+    made_up = {"type": "redacted_thinking", "data": sealed(detail, "qwen")}
+    assert all(block["type"] == "redacted_thinking" for block in gone_back([made_up], "qwen", ask))
 
 
 @pytest.mark.parametrize("index", [{}, {"index": None}, {"index": "x"}])

@@ -58,13 +58,14 @@ class Reader:
         family, detail = carried_by(thought)
         if family != self.family or family == CLAUDE_FAMILY:
             return []
-        text = text_of(detail)
+        text, is_openrouter = text_of(detail), self.data is OPENROUTERS
         match detail["type"]:
-            case "thinking":
+            case "thinking" if not is_openrouter and isinstance(thought, ThinkingBlock):
                 return [changed("messages", block, signature=detail.get("signature") or "")]
             case "redacted_thinking":
-                return [changed("messages", block, data=detail["data"])]
-            case kind if kind != PLAIN and self.data is OPENROUTERS:
+                data = detail.get("data")
+                return [changed("messages", block, data=data)] if data and not is_openrouter else []
+            case kind if kind not in {PLAIN, RELAYED_THOUGHT} and is_openrouter:
                 return [{"type": "redacted_thinking", "data": OPENROUTER_SEAL + _encoded(detail)}]
             case _:
                 return [{"type": "thinking", "thinking": text, "signature": ""}] if text else []
