@@ -96,13 +96,13 @@ class RelayedMessages:
             _check_added_tools(position, blocks)
             # What ends a conversation is the beginning of an answer that the client wants, and the client's own.
             is_said = turn.role == "assistant" and position < len(self._turns) - 1 and reader.family == CLAUDE_FAMILY
-            refused = {
-                place: block
-                for place, block in enumerate(blocks)
-                if _is_foreign(block, reader) or (is_said and _is_blank(block))
-            }
-            if is_said and isinstance(turn.content, str) and not turn.content.strip():
-                self._blank.add(position)
+            refused = {place: block for place, block in enumerate(blocks) if _is_foreign(block, reader)}
+            if is_said:
+                refused |= {
+                    place: block for place, block in enumerate(blocks) if block.type == "text" and _is_blank(block)
+                }
+                if isinstance(turn.content, str) and not turn.content.strip():
+                    self._blank.add(position)
             if refused:
                 self._refused[position] = refused
 
@@ -120,6 +120,8 @@ class RelayedMessages:
 
     def raw(self, facts: ModelFacts, max_effort: str) -> Raw:
         """What goes out, with no more effort than an alias allows."""
+        if not (self._refused or self._blank or max_effort):
+            return self._messages
         came: list[Any] = []
         for position, turn in enumerate(self._turns):
             refused, is_blank = self._refused.get(position, {}), position in self._blank
@@ -133,9 +135,8 @@ class RelayedMessages:
 
     def _loop(self) -> list[int]:
         """System messages stand in the middle of a loop as well."""
-        messages = [(at, turn) for at, turn in enumerate(self._turns) if turn.role != "system"]
-        answers = open_loop(None if turn.role == "assistant" else _has_results(turn) for _, turn in messages)
-        return [messages[place][0] for place in answers]
+        said = [position for position, turn in enumerate(self._turns) if turn.role != "system"]
+        return open_loop(said, lambda position: _has_results(self._turns[position]))
 
     def _step(self, position: int) -> Step:
         blocks, refused = _blocks(self._turns[position]), self._refused.get(position, {})
@@ -152,8 +153,8 @@ def _blocks(turn: _Turn) -> Sequence[_Block]:
     return turn.content if isinstance(turn.content, list) else ()
 
 
-def _has_results(turn: _Turn) -> bool:
-    return any(block.type == "tool_result" for block in _blocks(turn))
+def _has_results(turn: _Turn) -> bool | None:
+    return None if turn.role == "assistant" else any(block.type == "tool_result" for block in _blocks(turn))
 
 
 # --- what the target would refuse ------------------------------------------------------------------------------------
@@ -182,10 +183,8 @@ def _is_foreign(block: _Block, reader: Reader) -> bool:
 
 
 def _is_blank(block: _Block) -> bool:
-    """Whether a block is a text of nothing but white space: Claude refuses it (wire.md 1.4)."""
-    if block.type != "text" or MAY_BE_BLANK.match(bytes(block.text)) is None:
-        return False
-    return not read("messages", block.text, _TEXT).strip()
+    """Whether a text is nothing but white space: Claude refuses it (wire.md 1.4)."""
+    return MAY_BE_BLANK.match(bytes(block.text)) is not None and not read("messages", block.text, _TEXT).strip()
 
 
 def _without(refused: dict[int, _Block], turn: Raw, reader: Reader) -> dict[str, Any]:

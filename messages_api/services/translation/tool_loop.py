@@ -6,9 +6,9 @@ unless its thinking is interleaved: so answers of its own behind the first one n
 it refuses the thoughts of the loop. Models that think as they see fit demand nothing of the kind.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from messages_api import schemas
 
@@ -16,6 +16,7 @@ from messages_api import schemas
 CLAUDES_CALL_IDS = ("toolu_01", "toolu_bdrk_", "toolu_vrtx_")
 NO_THINKING = "thinking is left out: the calls that were just answered have no thought of the model's own before them"
 
+T = TypeVar("T")
 Answer = tuple[schemas.AssistantMessage, dict[str, Any]]
 
 
@@ -32,20 +33,21 @@ def forbids_thinking(loop: Sequence[Step]) -> bool:
     return any(not step.is_thought_out and (place == 0 or not step.is_claudes) for place, step in enumerate(loop))
 
 
-def open_loop(has_results: Iterable[bool | None]) -> list[int]:
-    """The positions of the answers since the user last asked something, if their calls were just answered.
+def open_loop(messages: Sequence[T], has_results: Callable[[T], bool | None]) -> list[T]:
+    """The answers since the user last asked something, if their calls were just answered.
 
-    `has_results` tells for each message whether it holds results of tools; None stands for an answer.
+    `has_results` tells whether a message holds results of tools; None stands for an answer.
     """
-    messages = list(has_results)
-    answers: list[int] = []
-    for position in range(len(messages) - 1, -1, -1):
-        if messages[position] is None:
-            answers.insert(0, position)
-        elif not messages[position]:
+    answers: list[T] = []
+    for message in reversed(messages):
+        told = has_results(message)
+        if told is None and message is messages[-1]:
+            return []
+        if told is None:
+            answers.append(message)
+        elif not told:
             break
-    is_open = bool(messages) and messages[-1] is not None
-    return answers if is_open else []
+    return answers[::-1]
 
 
 # --- the loop of a conversation that is translated -------------------------------------------------------------------
@@ -53,15 +55,17 @@ def open_loop(has_results: Iterable[bool | None]) -> list[int]:
 
 def translated_loop(messages: Iterable[schemas.Message], chat: Iterable[dict[str, Any]]) -> list[Answer]:
     """The answers of the open loop, each as it came and as it goes out; `chat` has one message for each answer."""
-    said = [message for message in messages if not isinstance(message, schemas.SystemMessage)]
     answers = (message for message in chat if message["role"] == "assistant")
-    pairs = {
-        place: (message, next(answers))
-        for place, message in enumerate(said)
-        if isinstance(message, schemas.AssistantMessage)
-    }
-    has_results = (None if place in pairs else _has_results(message) for place, message in enumerate(said))
-    return [pairs[place] for place in open_loop(has_results)]
+    said = [
+        (message, next(answers) if isinstance(message, schemas.AssistantMessage) else {})
+        for message in messages
+        if not isinstance(message, schemas.SystemMessage)
+    ]
+    return [
+        (came, goes_out)
+        for came, goes_out in open_loop(said, lambda pair: _has_results(pair[0]))
+        if isinstance(came, schemas.AssistantMessage)
+    ]
 
 
 def translated_step(answer: Answer) -> Step:
@@ -75,6 +79,8 @@ def translated_step(answer: Answer) -> Step:
     )
 
 
-def _has_results(message: schemas.Message) -> bool:
+def _has_results(message: schemas.Message) -> bool | None:
+    if isinstance(message, schemas.AssistantMessage):
+        return None
     blocks = message.content if isinstance(message.content, list) else []
     return any(isinstance(block, schemas.ToolResultBlock) for block in blocks)
