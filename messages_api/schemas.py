@@ -118,7 +118,7 @@ class SearchResultBlock(Lossy, tag="search_result"):
 
 class ThinkingBlock(Tagged, tag="thinking"):
     thinking: str
-    signature: str
+    signature: str | None = None  # models that sign nothing leave it out, Kimi for one
 
 
 class RedactedThinkingBlock(Tagged, tag="redacted_thinking"):

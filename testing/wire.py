@@ -70,3 +70,15 @@ def read_until(connection: socket.socket, mark: bytes) -> bytes:
             break
         received += piece
     return received
+
+
+def streamed(received: bytes) -> bytes:
+    """The events in what arrived on a socket, without the head and the chunks around them, as far as they are whole."""
+    head, _, rest = received.partition(b"\r\n\r\n")
+    assert b"transfer-encoding: chunked" in head.lower(), head
+    body = b""
+    while rest:
+        size, _, rest = rest.partition(b"\r\n")
+        body += rest[: int(size, 16)]
+        rest = rest[int(size, 16) + len(b"\r\n") :]
+    return body[: body.rfind(b"\n\n") + 2]

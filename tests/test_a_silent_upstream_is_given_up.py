@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from messages_api.tests.stream_grammar import check_grammar, events_of
 from testing.server_process import ServerProcess
 from testing.simulator_process import SimulatorProcess
 from testing.wire import Reply, message_body, post_messages, send
@@ -22,11 +23,13 @@ def impatient(simulator: SimulatorProcess) -> Iterator[ServerProcess]:
 
 
 def asked(server: ServerProcess, prompt: str, model: str) -> tuple[Reply, float]:
-    """The answer, and how long it took."""
+    """The answer, a well-formed stream, and how long it took."""
     began = time.monotonic()
     body = message_body(prompt, model=model, stream=True)
     reply = send(server.base_url, "POST", "/v1/messages", body, {"x-api-key": server.api_key})
-    return reply, time.monotonic() - began
+    seconds = time.monotonic() - began
+    check_grammar(events_of(reply.body))
+    return reply, seconds
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -58,7 +61,8 @@ def test_what_was_given_up_is_recorded_as_an_error(impatient: ServerProcess) -> 
     session = "silent-upstream"
     body = message_body("[[stall 30]]", stream=True)
     headers = {"x-api-key": impatient.api_key, "x-claude-code-session-id": session}
-    send(impatient.base_url, "POST", "/v1/messages", body, headers)
+    reply = send(impatient.base_url, "POST", "/v1/messages", body, headers)
+    check_grammar(events_of(reply.body))
     (row,) = impatient.records(session_id=session)
     assert (row["state"], row["status"], row["error_type"]) == ("error", 504, "timeout_error")
 

@@ -9,9 +9,10 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
+from messages_api.tests.stream_grammar import check_beginning, check_grammar, events_of
 from testing.server_process import ServerProcess
 from testing.simulator_process import SimulatorProcess
-from testing.wire import message_body, open_request, post_messages, read_until, send
+from testing.wire import message_body, open_request, post_messages, read_until, send, streamed
 
 SECONDS_UNTIL_CLOSED = 3.0
 
@@ -33,18 +34,24 @@ def test_a_client_that_leaves_closes_the_upstream_and_is_settled(
     body = message_body("[[stream 200 50]]", stream=stream, max_tokens=4000)
     with open_request(server.base_url, server.api_key, body, session) as connection:
         if stream:
-            read_until(connection, b"text_delta")
+            told = b"".join(read_until(connection, b"text_delta") for _ in range(10))
         else:
             until(lambda: simulator.state()["open_requests"], "the request reached the upstream")
     until(lambda: simulator.state()["open_requests"] == 0, "the upstream saw the client leave")
     (row,) = server.records(session_id=session)
     assert (row["state"], row["status"]) == ("aborted", 499)
+    if stream:
+        check_beginning(events_of(streamed(told)))
+        assert (
+            row["output_tokens"] >= told.count(b"token ") * len("token ") // 4 > 0
+        )  # far more than message_start told
 
 
 def test_many_requests_at_once_cost_what_the_upstream_charged(
     server: ServerProcess, simulator: SimulatorProcess
 ) -> None:
     session = str(uuid4())
+    streams: list[str] = []
     prompts = ["[[text]]", "[[stream 20 1]]", "[[error 429]]", "[[mid_stream_error]]", "[[reasoning_text]]"] * 12
 
     async def ask_all() -> None:
@@ -55,9 +62,13 @@ def test_many_requests_at_once_cost_what_the_upstream_charged(
     async def ask_one(client: aiohttp.ClientSession, prompt: str, number: int) -> None:
         body = message_body(f"{prompt} {number}", stream=number % 2 == 0, max_tokens=2000)
         async with client.post("/v1/messages", data=body) as response:
-            await response.read()
+            data = await response.read()
+        if response.content_type == "text/event-stream":
+            check_grammar(events_of(data))
+            streams.append(prompt)
 
     asyncio.run(ask_all())
+    assert set(streams) == {prompt for prompt in prompts if "429" not in prompt}
     rows = server.records(session_id=session)
     assert len(rows) == len({row["request_id"] for row in rows}) == len(prompts)
     assert {row["state"] for row in rows} == {"completed", "error"}
@@ -72,7 +83,7 @@ def test_a_killed_server_loses_no_record(simulator: SimulatorProcess) -> None:
             assert post_messages(server.base_url, server.api_key).status == 200
         body = message_body("[[stream 200 50]]", stream=True, max_tokens=4000)
         with open_request(server.base_url, server.api_key, body) as connection:
-            read_until(connection, b"text_delta")
+            check_beginning(events_of(streamed(read_until(connection, b"text_delta"))))
             server.kill()
         server.start()
         until(lambda: len(server.records()) == 6, "all records are in the database")
@@ -84,11 +95,13 @@ def test_a_stopped_server_ends_its_streams_and_settles_them(simulator: Simulator
     with ServerProcess(simulator.base_url, DRAIN_SECONDS="1.5") as server:
         body = message_body("[[stream 200 50]]", stream=True, max_tokens=4000)
         with open_request(server.base_url, server.api_key, body) as connection:
-            read_until(connection, b"text_delta")
+            received = read_until(connection, b"text_delta")
             server.begin_to_stop()
             until(lambda: send(server.base_url, "GET", "/readyz").status == 503, "readyz fails while draining")
-            rest = read_until(connection, b"event: error")
-            assert b"overloaded_error" in rest + read_until(connection, b"request_id")
+            received += read_until(connection, b"0\r\n\r\n")
+            check_grammar(events := events_of(streamed(received)))
+            assert events[-1]["error"]["type"] == "overloaded_error"
+            assert events[-1]["request_id"]
             assert server.wait() == 0
         (row,) = server.records()
         assert (row["state"], row["error_type"]) == ("error", "overloaded_error")
@@ -98,9 +111,10 @@ def test_a_stream_that_ends_in_time_is_not_cut_by_stopping(simulator: SimulatorP
     with ServerProcess(simulator.base_url, DRAIN_SECONDS="10") as server:
         body = message_body("[[stream 20 50]]", stream=True, max_tokens=4000)
         with open_request(server.base_url, server.api_key, body) as connection:
-            read_until(connection, b"text_delta")
+            received = read_until(connection, b"text_delta")
             server.begin_to_stop()
-            assert b"event: message_stop" in read_until(connection, b"event: message_stop")
+            check_grammar(events := events_of(streamed(received + read_until(connection, b"0\r\n\r\n"))))
+            assert events[-1]["type"] == "message_stop"
             assert server.wait() == 0
         assert [row["state"] for row in server.records()] == ["completed"]
 
@@ -143,6 +157,7 @@ def test_a_silent_upstream_is_bridged_by_pings(server: ServerProcess) -> None:
         began = time.monotonic()
         received = read_until(connection, b"event: message_start")
         assert time.monotonic() - began < 11.5
-        received += read_until(connection, b"event: message_stop")
-    assert received.count(b"event: message_start") == 1
-    assert b"event: error" not in received
+        received += read_until(connection, b"0\r\n\r\n")
+    check_grammar(events := events_of(streamed(received)))
+    assert [event["type"] for event in events].count("message_start") == 1
+    assert events[-1]["type"] == "message_stop"

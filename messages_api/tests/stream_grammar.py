@@ -62,6 +62,13 @@ def check_grammar(events: Iterable[Event]) -> None:
     grammar.end()
 
 
+def check_beginning(events: Iterable[Event]) -> None:
+    """The same for the beginning of an answer, which its reader has left."""
+    grammar = _Grammar()
+    for event in events:
+        grammar.take(event)
+
+
 class _Grammar:
     """What has been seen of a stream so far."""
 

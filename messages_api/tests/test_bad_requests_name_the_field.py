@@ -70,7 +70,9 @@ BAD = [
     pytest.param(with_user({"type": "image"}), "messages[0].content[0]", id="an image without a source"),
     pytest.param(with_user({"type": "tool_result"}), "messages[0].content[0]", id="a result without its call"),
     pytest.param(
-        with_assistant({"type": "thinking", "thinking": "a"}), "messages[1].content[0]", id="thinking without signature"
+        with_assistant({"type": "thinking", "signature": "a"}),
+        "messages[1].content[0]",
+        id="thinking without a thought",
     ),
     pytest.param(
         with_assistant({"type": "tool_use", "id": "toolu_1", "input": {}}),
@@ -179,7 +181,7 @@ def test_the_good_request_that_these_are_made_from_is_accepted() -> None:
     ("body", "missing"),
     [
         (with_user({"type": "image"}), "source"),
-        (with_assistant({"type": "thinking", "thinking": "a"}), "signature"),
+        (with_assistant({"type": "thinking", "signature": "a"}), "thinking"),
         (with_tool(input_schema=SCHEMA), "name"),
         (request_bytes(messages=[{"role": "user"}]), "content"),
         (request_bytes(tool_choice={"type": "tool"}), "name"),

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from messages_api.errors import ApiError, InvalidRequest, Overloaded, RateLimited
+from messages_api.errors import ApiError, InvalidRequest, Overloaded, RateLimited, UpstreamFailed
 from messages_api.services.translation.chat import AnswerError
 from messages_api.services.translation.relay_stream import AnswerRelay
 from messages_api.services.translation.usage import charged, tokens_of
@@ -157,6 +157,32 @@ def test_events_that_are_not_known_yet_pass_within_the_answer() -> None:
     assert odd in answer([*STREAM[:4], odd, *STREAM[4:]])
 
 
+ODD_EVENTS: list[Json] = [
+    {"delta": "a text"},
+    {"delta": [1]},
+    {"delta": {"type": 5, "stop_reason": 7, "signature": {}}},
+    {"content_block": "a text"},
+    {"content_block": {"type": 5}},
+    {"usage": 3},
+    {"message": None, "index": "x"},
+]
+
+
+@pytest.mark.parametrize("held", ODD_EVENTS)
+@pytest.mark.parametrize("family", ["anthropic", "qwen"])
+def test_events_that_are_not_known_yet_pass_whatever_they_hold(held: Json, family: str) -> None:
+    odd = event({"type": "content_block_hint", **held})
+    relay = AnswerRelay(message_id="msg_ours", model="m", family=family)
+    assert odd in b"".join(fed(relay, [*STREAM[:4], odd, *STREAM[4:]]))
+
+
+def test_deltas_that_are_not_known_yet_pass_whatever_they_hold() -> None:
+    odd = event({"type": "content_block_delta", "index": 0, "delta": {"type": "later_delta", "signature": [1]}})
+    for family in ("anthropic", "qwen"):
+        relay = AnswerRelay(message_id="msg_ours", model="m", family=family)
+        assert odd in b"".join(fed(relay, [*STREAM[:4], odd, *STREAM[4:]]))
+
+
 # --- the beginning ---------------------------------------------------------------------------------------------------
 
 
@@ -295,6 +321,93 @@ def test_an_answer_that_was_left_early_is_noted_as_far_as_it_was_told() -> None:
     assert tokens_of(relay.usage) == Tokens(input=10, output=1, cache_read=100, cache_write=7)
 
 
+def block_of(index: int, kind: str, name: str, words: list[str]) -> list[bytes]:
+    """A block whose content comes in as many events as there are words."""
+    delta = {"text": "text_delta", "thinking": "thinking_delta", "tool_use": "input_json_delta"}[kind]
+    begun = (
+        {"type": kind, "id": "toolu_01", "name": "Bash", "input": {}}
+        if kind == "tool_use"
+        else {"type": kind, name: ""}
+    )
+    return [
+        event({"type": "content_block_start", "index": index, "content_block": begun}),
+        *(
+            event({"type": "content_block_delta", "index": index, "delta": {"type": delta, name: word}})
+            for word in words
+        ),
+        event({"type": "content_block_stop", "index": index}),
+    ]
+
+
+WORDS = ["a", "token", "of an answer ", "x" * 300] * 25
+LEFT = [
+    *block_of(0, "thinking", "thinking", WORDS),
+    *block_of(1, "text", "text", WORDS),
+    *block_of(2, "tool_use", "partial_json", WORDS),
+]
+SAID_BY_THEN = 3 * sum(map(len, WORDS))
+
+
+@pytest.mark.parametrize("size", [1, 60, 230, 1000, 100_000])
+@pytest.mark.parametrize("family", ["anthropic", "qwen"])
+def test_how_much_was_said_is_known_when_an_answer_is_left(size: int, family: str) -> None:
+    """Within two percent, whatever the pieces are in which it came."""
+    relay = AnswerRelay(message_id="msg_ours", model="m", family=family, input_tokens=77)
+    assert relay.characters == 0
+    whole = b"".join([event(START), PING, *LEFT])
+    for piece in [whole[place : place + size] for place in range(0, len(whole), size)]:
+        assert all(relay.feed(piece))
+    assert abs(relay.characters - SAID_BY_THEN) < SAID_BY_THEN * 0.02 + 100
+    assert not relay.is_counted
+
+
+def test_each_event_that_comes_alone_is_counted_as_one() -> None:
+    relay = relay_of()
+    for piece in [event(START), *LEFT]:
+        assert all(relay.feed(piece))
+    assert abs(relay.characters - SAID_BY_THEN) < SAID_BY_THEN * 0.02
+
+
+def test_the_upstreams_own_count_is_known_from_an_estimate() -> None:
+    relay = relay_of()
+    fed(relay, STREAM)
+    assert relay.is_counted
+    untold = JUDGED.replace(b'"output_tokens": 42', b'"output_tokens":null')
+    relay = relay_of()
+    fed(relay, [*STREAM[:-3], untold, ENDED])
+    assert not relay.is_counted
+
+
+# --- usage that is not told ---
+
+UNTOLD_START = event({"type": "message_start", "message": {**MESSAGE, "usage": None}})
+
+
+@pytest.mark.parametrize("judged", [{"usage": {"output_tokens": None}}, {"usage": None}, {}])
+@pytest.mark.parametrize("is_started", [False, True])
+def test_usage_that_is_not_told_is_estimated(judged: Json, is_started: bool) -> None:
+    """Clients read it of every answer; some local servers tell none."""
+    relay = relay_of()
+    started = relay.start() if is_started else b""
+    delta = {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, **judged}
+    data = started + b"".join(fed(relay, [UNTOLD_START, *CONTENT, event(delta), ENDED]))
+    events = events_of(data)
+    check_grammar(events)
+    assert events[0]["message"]["usage"] == {"input_tokens": 77, "output_tokens": 0}
+    assert 0 < events[-2]["usage"]["output_tokens"] < 50
+    assert "input_tokens" not in events[-2]["usage"]
+
+
+@pytest.mark.parametrize("usage", [{"usage": None}, {"usage": {}}])
+def test_usage_that_a_whole_answer_does_not_tell_is_estimated(usage: Json) -> None:
+    content = [{"type": "text", "text": "x" * 400}]
+    relay = relay_of()
+    told = orjson.loads(relay.whole(orjson.dumps({**MESSAGE, "stop_reason": "end_turn", "content": content, **usage})))
+    assert told["usage"]["input_tokens"] == 77
+    assert 100 <= told["usage"]["output_tokens"] < 120
+    assert not relay.is_counted
+
+
 # --- what is no answer -----------------------------------------------------------------------------------------------
 
 
@@ -307,6 +420,10 @@ def test_a_cut_stream_is_an_error(count: int) -> None:
 
 
 TROUBLE = {
+    "an error without its words": [*STREAM[:5], event({"type": "error", "message": "boom"}), *STREAM[5:]],
+    "an error without anything": [*STREAM[:3], b"event: error\ndata: {}\n\n", *STREAM[3:]],
+    "an error that is null": [*STREAM[:3], event({"type": "error", "error": None}), *STREAM[3:]],
+    "content behind the judgement": [*STREAM[:-2], SAID, *STREAM[-2:]],
     "a second beginning": [*STREAM[:4], event(START), *STREAM[4:]],
     "no beginning": STREAM[3:],
     "a delta without a block": [*STREAM[:3], *STREAM[4:]],
@@ -326,7 +443,7 @@ TROUBLE = {
 
 @pytest.mark.parametrize("trouble", TROUBLE)
 def test_what_is_not_a_whole_answer_is_an_error(trouble: str) -> None:
-    with pytest.raises(AnswerError):
+    with pytest.raises((AnswerError, UpstreamFailed)):
         fed(relay_of(), TROUBLE[trouble])
 
 

@@ -264,6 +264,19 @@ async def test_leaving_closes_the_connection_within_a_second(
             await asyncio.sleep(0.05)
 
 
+async def test_a_stream_that_is_left_is_noted_with_an_estimate_of_what_it_said(upstream: MessagesUpstream) -> None:
+    attempt, noted, words = openrouter(upstream, asked_for("[[stream 200 2]]")), entry(), 0
+    async with aclosing(attempt.stream()) as pieces:
+        async for piece in pieces:
+            words += piece.count(b"token ")
+            if words >= 100:
+                break
+    await attempt.close()
+    attempt.note(noted)
+    assert noted.tokens.input > 0
+    assert abs(noted.tokens.output - words * len("token ") / 4) < 8
+
+
 # --- a provider ------------------------------------------------------------------------------------------------------
 
 MESSAGE: Json = {
@@ -515,3 +528,16 @@ async def test_a_server_that_is_not_there_is_an_upstream_failure(upstream: Messa
     for streamed in (True, False):
         attempt = relayed_to(nowhere, upstream, asked_for(streamed=streamed))
         assert isinstance(await raised_by(attempt, streamed=streamed), UpstreamFailed)
+
+
+async def test_what_an_upstream_has_not_told_by_then_is_estimated(
+    provider: Provider, upstream: MessagesUpstream
+) -> None:
+    start = {**EVENTS[0], "message": {name: value for name, value in MESSAGE.items() if name != "usage"}}
+    provider.pieces = [*framed(start, EVENTS[1], *[EVENTS[2]] * 40)]
+    attempt, noted = relayed_to(provider, upstream, asked_for()), entry()
+    with pytest.raises((ApiError, AnswerError)):
+        await all_of(attempt)
+    attempt.note(noted)
+    assert noted.tokens.input == 77
+    assert abs(noted.tokens.output - 40 * len("Hello") / 4) < 5

@@ -5,12 +5,13 @@ from typing import Any
 import orjson
 import pytest
 
-from messages_api.schemas import parse_envelope
+from messages_api.schemas import parse_envelope, parse_request
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.terms import NO_TERMS
 from messages_api.services.translation.citations import SEARCH_ID
 from messages_api.services.translation.reasoning import redacted_data, signature
 from messages_api.services.translation.relay_request import request_to_openrouter, request_to_provider
+from messages_api.services.translation.request import translate_request
 
 Json = dict[str, Any]
 
@@ -101,7 +102,8 @@ UNSIGNED = [
 
 def left_of(*blocks: Json, family: str = "anthropic") -> list[Json]:
     """What is left of the blocks of an answer."""
-    turns = [{"role": "assistant", "content": [*blocks, {"type": "text", "text": "end"}]}]
+    said = [*blocks, {"type": "text", "text": "end"}]
+    turns = [{"role": "assistant", "content": said}, {"role": "user", "content": "And?"}]
     envelope = parse_envelope(orjson.dumps({"model": "m", "max_tokens": 9, "messages": turns}))
     request = request_to_provider(envelope, model="m", facts=ModelFacts("m", family=family), terms=NO_TERMS)
     left: list[Json] = orjson.loads(request.body)["messages"][0]["content"][:-1]
@@ -138,3 +140,52 @@ def test_blocks_that_are_not_known_here_pass_whatever_they_hold() -> None:
 def test_a_text_about_empty_signatures_stays_as_it_is() -> None:
     text = {"type": "text", "text": 'write "signature": "" here'}
     assert left_of(text) == [text]
+
+
+BLANK = [
+    rb'{"type":"text","text":""}',
+    rb'{"type":"text","text": "  " }',
+    rb'{"text":"\n\n","type":"text","cache_control":{"type":"ephemeral"}}',
+    '{"type":"text","text":"\u00a0\u2003"}'.encode(),
+    rb'{"type":"text","text":"\u2028\u0020 \u000a"}',
+]
+SOMETHING = [
+    rb'{"type":"text","text":"\n."}',
+    rb'{"type":"text","text":"\"\""}',
+    rb'{"type":"text","text":"   a"}',
+    '{"type":"text","text":"🙂"}'.encode(),
+    rb'{"type":"text","text":"\u200b"}',  # no white space to Unicode
+]
+
+
+@PLACES
+@pytest.mark.parametrize("blank", BLANK)
+def test_a_blank_text_of_an_earlier_answer_is_left_out(blank: bytes, to_openrouter: bool) -> None:
+    """Claude refuses it, and other models' answers have some."""
+    assert relayed(blank, CLAUDES, blank, SAID, CALL, to_openrouter=to_openrouter) == [CLAUDES, SAID, CALL]
+    assert relayed(blank, to_openrouter=to_openrouter) == [NOTHING]
+
+
+@PLACES
+@pytest.mark.parametrize("something", SOMETHING)
+def test_a_text_that_says_something_stays(something: bytes, to_openrouter: bool) -> None:
+    assert relayed(something, SAID, to_openrouter=to_openrouter) == [something, SAID]
+
+
+def test_blank_texts_stay_for_other_models_and_where_the_client_wrote_them() -> None:
+    blank: Json = {"type": "text", "text": " "}
+    assert left_of(blank, family="openai") == [blank]
+    for turns in ([{"role": "user", "content": [blank]}], [{"role": "assistant", "content": [blank]}]):
+        envelope = parse_envelope(orjson.dumps({"model": "m", "max_tokens": 9, "messages": turns}))
+        body = request_to_provider(envelope, model="m", facts=FACTS, terms=NO_TERMS).body
+        assert orjson.loads(body)["messages"] == turns
+
+
+@pytest.mark.parametrize("blank", ["", " \n"])
+def test_an_answer_that_is_one_blank_text_has_something_in_its_place(blank: str) -> None:
+    turns = [{"role": "assistant", "content": blank}, {"role": "user", "content": "And?"}]
+    body = orjson.dumps({"model": "m", "max_tokens": 9, "messages": turns})
+    relayed_on = orjson.loads(request_to_provider(parse_envelope(body), model="m", facts=FACTS, terms=NO_TERMS).body)
+    assert relayed_on["messages"] == [{"role": "assistant", "content": [orjson.loads(NOTHING)]}, turns[1]]
+    chat = translate_request(parse_request(body), model="m", facts=FACTS).body["messages"]
+    assert chat == [{"role": "assistant", "content": "(no content)"}, turns[1]]

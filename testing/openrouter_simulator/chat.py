@@ -39,10 +39,11 @@ FORMAT: dict[ReasoningShape, str] = {
     "openai": "openai-responses-v1",
     "gemini": "google-gemini-v1",
     "xai": "xai-responses-v1",
+    "meta": "meta-responses-v1",
     "unknown": "unknown",
 }
 USAGE_WITHOUT_CHOICES = frozenset({"openai", "moonshotai"})
-SUMMARIES = frozenset({"openai", "xai"})
+SUMMARIES = frozenset({"openai", "xai", "meta"})
 
 
 @dataclass
@@ -90,6 +91,7 @@ class ChatVoice:
 
     def thought_end(self, whole: str, shape: ReasoningShape) -> Iterator[Json]:
         """What seals the reasoning: Claude's has no `reasoning` key, OpenAI's has it null."""
+        self.giving.texts.append(whole)
         if shape == "anthropic":
             sealed = self.detail("reasoning.text", shape, signature=claude_signature(whole))
             yield {"role": "assistant", "content": "", "reasoning_details": [sealed]}

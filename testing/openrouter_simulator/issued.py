@@ -21,11 +21,12 @@ def call_key(call_id: str) -> Key:
 
 @dataclass(frozen=True)
 class Given:
-    """The reasoning of one answer: its thoughts, their order among the calls, and text that had no details."""
+    """The reasoning of one answer: its thoughts, their order among the calls, text that had no details, all texts."""
 
     thoughts: tuple[Key, ...]
     order: tuple[Key, ...]
     plain: str
+    texts: tuple[str, ...] = ()
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Giving:
     details: list[Json] = field(default_factory=list)
     steps: list[Json | str] = field(default_factory=list)
     plain: str = ""
+    texts: list[str] = field(default_factory=list)
 
     def take(self, delta: Json) -> None:
         details = delta.get("reasoning_details") or []
@@ -51,7 +53,7 @@ class Giving:
 
     def given(self) -> Given:
         order = tuple(call_key(step) if isinstance(step, str) else thought_key(step) for step in self.steps)
-        return Given(tuple(thought_key(detail) for detail in self.details), order, self.plain)
+        return Given(tuple(thought_key(detail) for detail in self.details), order, self.plain, tuple(self.texts))
 
 
 def add_detail(details: list[Json], detail: Json) -> None:
@@ -74,6 +76,7 @@ class Issued:
 
     answers: dict[tuple[str, Key], list[Given]] = field(default_factory=lambda: defaultdict(list))
     plain: set[tuple[str, str]] = field(default_factory=set)
+    texts: set[tuple[str, str]] = field(default_factory=set)
     prefixes: dict[Key, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def remember(self, family: str, given: Given, prefix: str) -> None:
@@ -86,6 +89,7 @@ class Issued:
                 known.append(given)
         if given.plain:
             self.plain.add((family, given.plain))
+        self.texts |= {(family, text) for text in given.texts}
 
     def of(self, family: str, key: Key) -> list[Given]:
         """The answers of a family that had this thought or call."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from testing.openrouter_simulator.exact_json import Json
 
-ReasoningShape = Literal["anthropic", "openai", "gemini", "xai", "unknown", "plain"]
+ReasoningShape = Literal["anthropic", "openai", "gemini", "xai", "meta", "unknown", "plain"]
 
 VARIANTS = frozenset({"free", "nitro", "floor", "online", "thinking", "exacto", "extended", "beta"})
 CREATED = 1_750_000_000
@@ -43,6 +43,7 @@ REASONING_SHAPE: dict[str, ReasoningShape] = {
     "openai": "openai",
     "google": "gemini",
     "x-ai": "xai",
+    "meta-llama": "meta",
     "moonshotai": "unknown",
     "qwen": "unknown",
     "z-ai": "unknown",
@@ -258,6 +259,26 @@ MODELS: tuple[Model, ...] = (
         prices("0.22", "1", "0.022"),
         (*OPEN_WEIGHTS, *REASONING),
         OPTIONAL,
+    ),
+    Model(
+        "z-ai/glm-4.6",
+        "Z.AI: GLM 4.6",
+        202_752,
+        65_536,
+        TEXT,
+        prices("0.6", "2.2", "0.11"),
+        (*OPEN_WEIGHTS, *REASONING),
+        OPTIONAL,
+    ),
+    Model(
+        "minimax/minimax-m2",
+        "MiniMax: MiniMax M2",
+        204_800,
+        131_072,
+        TEXT,
+        prices("0.3", "1.2", "0.03"),
+        (*OPEN_WEIGHTS, *REASONING),
+        {"mandatory": True, "default_enabled": True, "supports_max_tokens": False},
     ),
     Model(
         "perplexity/sonar", "Perplexity: Sonar", 127_072, 8_000, TEXT_IMAGE, prices("1", "1", request="0.005"), COMMON

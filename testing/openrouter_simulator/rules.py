@@ -56,6 +56,7 @@ CHAT_PROVIDERS: tuple[ProviderRule, ...] = (
 PLAIN_PROVIDERS: tuple[ProviderRule, ...] = (
     rules_messages.check_limits,
     rules_messages.check_thinking,
+    rules_messages.check_clearing,
     rules_messages.check_output_config,
     rules_messages.check_tools,
     rules_messages.check_adjacency,
@@ -113,15 +114,17 @@ def check_chat_reasoning(body: Json, model: Model, issued: Issued, prefixes: lis
     said = list(rules_reasoning.chat_said(body))
     reasoning = body.get("reasoning") or {}
     effort = reasoning.get("effort") or body.get("reasoning_effort")
-    rules_reasoning.check_reasoning(said, model, issued, rules_provider.thinks(reasoning, effort))
+    is_thinking = rules_provider.thinks(reasoning, effort) and reasoning.get("enabled") is not False
+    rules_reasoning.check_reasoning(said, model, issued, is_thinking, reasoning.get("enabled") is False)
     return rules_reasoning.summary_of(said, model, issued, prefixes)
 
 
 def check_messages_reasoning(body: Json, model: Model, issued: Issued, prefixes: list[str]) -> Json:
     """wire.md 2.3. Returns what came back, for the control plane."""
     said = list(rules_reasoning.messages_said(body, model))
-    is_thinking = (body.get("thinking") or {}).get("type") in ("enabled", "adaptive")
-    rules_reasoning.check_reasoning(said, model, issued, is_thinking)
+    kind = (body.get("thinking") or {}).get("type")
+    is_thinking = kind in ("enabled", "adaptive")
+    rules_reasoning.check_reasoning(said, model, issued, is_thinking, kind == "disabled")
     return rules_reasoning.summary_of(said, model, issued, prefixes)
 
 

@@ -103,6 +103,7 @@ THINKING_TYPES = OPENROUTER_THINKING_TYPES | {"between_tools"}
 TOOL_CHOICES = frozenset({"auto", "any", "tool", "none"})
 EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
 TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+CLEAR_THINKING = "clear_thinking_20251015"
 LEAST_BUDGET = 1024
 LEAST_TASK_BUDGET = 20_000
 MOST_FALLBACKS = 3
@@ -304,6 +305,14 @@ def check_thinking(body: Json, model: Model) -> None:
         raise provider_refusal(model, "adaptive thinking is not supported on this model")
     if kind != "disabled":
         check_thinking_neighbours(body, model)
+
+
+def check_clearing(body: Json, model: Model) -> None:
+    """wire.md 1.3, clear_thinking; its words are known provider behaviour."""
+    edits = (body.get("context_management") or {}).get("edits") or []
+    is_clearing = any(edit["type"] == CLEAR_THINKING for edit in edits)
+    if is_clearing and (body.get("thinking") or {}).get("type") not in ("enabled", "adaptive"):
+        raise provider_refusal(model, f"`{CLEAR_THINKING}` strategy requires `thinking` to be enabled or adaptive")
 
 
 def check_budget(body: Json, model: Model, thinking: Json) -> None:

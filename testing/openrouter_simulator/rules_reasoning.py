@@ -14,6 +14,7 @@ from testing.openrouter_simulator.models import Model
 from testing.openrouter_simulator.refusals import Refusal, bad_request, provider_refusal
 from testing.openrouter_simulator.signatures import (
     GEMINI_HEAD,
+    ID_PREFIX,
     OPENAI_HEAD,
     claude_redaction_holds,
     claude_signature_holds,
@@ -30,7 +31,7 @@ FORMATS: dict[str, frozenset[str]] = {
     "meta-llama": frozenset({"meta-responses-v1"}),
 }
 OTHER_FORMATS = frozenset({"unknown"})
-SHAPE = {"openai": "openai", "x-ai": "xai"}
+SHAPE = {"openai": "openai", "x-ai": "xai", "meta-llama": "meta"}
 THINKING_BLOCKS = ("thinking", "redacted_thinking")
 
 # wire.md 2.3
@@ -39,11 +40,15 @@ MISSING_THOUGHT_SIGNATURE = (
     "https://openrouter.ai/docs/guides/best-practices/reasoning-tokens#preserving-reasoning. "
     "Upstream error: Function call is missing a thought_signature in functionCall parts."
 )
-# The next five are known provider behaviour, in the providers' own words.
+# The next six are known provider behaviour, in the providers' own words.
 MISSING_THINKING = (
     "messages.{place}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{found}`. When "
     "`thinking` is enabled, a final `assistant` message must start with a thinking block (preceeding the lastmost "
     "set of `tool_use` and `tool_result` blocks)."
+)
+UNWANTED_THINKING = (
+    "messages.{place}.content.0: When thinking is disabled, an `assistant` message in the final position cannot "
+    "contain `thinking`. To use thinking blocks, enable `thinking` in your request."
 )
 MISSING_ITEM = "Item '{id}' of type 'function_call' was provided without its required 'reasoning' item."
 MISSING_REASONING: dict[str, str] = {
@@ -81,6 +86,9 @@ class Said:
     call_ids: list[str] = field(default_factory=list)
     order: list[Key] = field(default_factory=list)
     plain: str = ""
+    is_in_loop: bool = False
+    #: Texts of thoughts without a signature: whether they are this model's is known by what it was given only.
+    unsigned: list[str] = field(default_factory=list)
 
     def think(self, path: str, detail: Json) -> None:
         self.thoughts.append(Thought(path, detail))
@@ -95,9 +103,15 @@ class Said:
 
 
 def chat_said(body: Json) -> Iterator[Said]:
-    for place, message in enumerate(body["messages"]):
+    """A user's message behind a tool's holds what that could not."""
+    messages = body["messages"]
+    roles = ["tool", *(message["role"] for message in messages)]
+    asked = [place for place in range(len(messages)) if roles[place + 1] == "user" and roles[place] != "tool"]
+    for place, message in enumerate(messages):
         if message["role"] == "assistant":
-            yield chat_message_said(message, place)
+            said = chat_message_said(message, place)
+            said.is_in_loop = place > max(asked, default=0)
+            yield said
 
 
 def chat_message_said(message: Json, place: int) -> Said:
@@ -112,15 +126,26 @@ def chat_message_said(message: Json, place: int) -> Said:
 
 
 def messages_said(body: Json, model: Model) -> Iterator[Said]:
-    for place, message in enumerate(body["messages"]):
+    messages = body["messages"]
+    asked = [place for place, message in enumerate(messages) if message["role"] == "user" and not has_results(message)]
+    for place, message in enumerate(messages):
         if message["role"] == "assistant" and isinstance(message["content"], list):
-            yield blocks_said(message["content"], place, model)
+            said = blocks_said(message["content"], place, model)
+            said.is_in_loop = place > max(asked, default=0)
+            yield said
+
+
+def has_results(message: Json) -> bool:
+    blocks = message["content"] if isinstance(message["content"], list) else []
+    return any(block["type"] == "tool_result" for block in blocks)
 
 
 def blocks_said(blocks: list[Json], place: int, model: Model) -> Said:
     said = Said(place, first=blocks[0]["type"] if blocks else "")
     for position, block in enumerate(blocks):
         path = f"messages.{place}.content.{position}"
+        if block["type"] == "thinking" and is_unsigned(block, model):
+            said.unsigned.append(block["thinking"])
         for detail in block_details(block, path, model) if block["type"] in THINKING_BLOCKS else ():
             said.think(path, detail)
         if block["type"] == "tool_use":
@@ -131,8 +156,7 @@ def blocks_said(blocks: list[Json], place: int, model: Model) -> Said:
 def block_details(block: Json, path: str, model: Model) -> list[Json]:
     """A block as details. Reasoning of another family inside OpenRouter's own token is left out by OpenRouter."""
     if block["type"] == "thinking":
-        unsigned = model.family != "anthropic" and not block["signature"]
-        return [] if unsigned else [claude_text(block["thinking"], block["signature"])]
+        return [] if is_unsigned(block, model) else [claude_text(block["thinking"], block["signature"])]
     data = block["data"]
     if not data.startswith(FOREIGN_REASONING_PREFIX):
         return [{"type": "reasoning.encrypted", "data": data, "format": CLAUDE_FORMAT}]
@@ -140,6 +164,10 @@ def block_details(block: Json, path: str, model: Model) -> list[Json]:
     if carried is None:
         raise provider_refusal(model, f"{path}: Invalid `data` in `redacted_thinking` block")
     return [carried] if issued_format(carried) in formats_of(model) else []
+
+
+def is_unsigned(block: Json, model: Model) -> bool:
+    return model.family != "anthropic" and not block["signature"]
 
 
 def claude_text(text: str, signature: str) -> Json:
@@ -166,7 +194,7 @@ def issued_format(detail: Json) -> str:
 # judging
 
 
-def check_reasoning(said: list[Said], model: Model, issued: Issued, is_thinking: bool) -> None:
+def check_reasoning(said: list[Said], model: Model, issued: Issued, is_thinking: bool, is_off: bool) -> None:
     """wire.md 2.3: sent back unmodified, whole and in order, to the family that issued it."""
     for each in said:
         for thought in each.thoughts:
@@ -178,6 +206,8 @@ def check_reasoning(said: list[Said], model: Model, issued: Issued, is_thinking:
         check_signed_calls(each, model)
     if said:
         check_last(said[-1], model, issued, is_thinking)
+    if said and said[-1].call_ids and model.family == "anthropic" and not model.adaptive:
+        check_loop([each for each in said if each.is_in_loop], model, is_thinking, is_off)
 
 
 def check_origin(thought: Thought, model: Model, issued: Issued) -> None:
@@ -204,7 +234,7 @@ def broken_seal(detail: Json, model: Model, path: str) -> str | None:
     match model.family:
         case "anthropic":
             return broken_thinking(detail, path)
-        case "openai" | "x-ai" if is_encrypted:
+        case "openai" | "x-ai" | "meta-llama" if is_encrypted:
             if not encrypted_holds(detail.get("data") or "", OPENAI_HEAD, SHAPE[model.family], bound_to):
                 return f"The encrypted content for item {detail.get('id')} could not be verified."
         case "google" if is_encrypted:
@@ -241,7 +271,7 @@ def changed(said: Said, place: int, model: Model) -> Refusal:
     match model.family:
         case "anthropic":
             return provider_refusal(model, CHANGED_THINKING.format(path=path))
-        case "openai" | "x-ai":
+        case "openai" | "x-ai" | "meta-llama":
             items = (thought.detail.get("id") for thought in said.thoughts)
             return provider_refusal(model, CHANGED_ITEM.format(id=next(filter(None, items), None)))
         case _:
@@ -281,10 +311,6 @@ def check_signed_calls(said: Said, model: Model) -> None:
 
 def check_last(said: Said, model: Model, issued: Issued, is_thinking: bool) -> None:
     """wire.md 2.3 and known provider behaviour: the last calls stand behind the reasoning that led to them."""
-    if model.family == "anthropic":
-        if is_thinking and not model.adaptive and said.call_ids and said.first not in THINKING_BLOCKS:
-            raise provider_refusal(model, MISSING_THINKING.format(place=said.place, found=said.first))
-        return
     sentence = MISSING_REASONING.get(model.family)
     needed = is_thinking or model.family in SHAPE
     lost = lost_calls(said, model, issued)
@@ -292,11 +318,32 @@ def check_last(said: Said, model: Model, issued: Issued, is_thinking: bool) -> N
         raise provider_refusal(model, sentence.format(place=said.place, id=lost[0]))
 
 
+def check_loop(loop: list[Said], model: Model, is_thinking: bool, is_off: bool) -> None:
+    """wire.md 2.3 and known provider behaviour: the answers of a tool loop are one, all thought out or none.
+
+    Seen in tailcallhq/forgecode issue 1853: `messages.1` is the first answer of a loop of a hundred thousand tokens.
+    Claude begins no thought within a loop where its thinking is not interleaved, so behind the first answer only calls
+    of others are taken for ones without their thought.
+    """
+    for place, said in enumerate(loop):
+        is_thought_out = said.first in THINKING_BLOCKS
+        is_own = all(call_id.startswith(ID_PREFIX["anthropic"]) for call_id in said.call_ids)
+        if is_thinking and not is_thought_out and (place == 0 or not is_own):
+            raise provider_refusal(model, MISSING_THINKING.format(place=said.place, found=said.first))
+        if is_off and is_thought_out:
+            raise provider_refusal(model, UNWANTED_THINKING.format(place=said.place))
+
+
 def lost_calls(said: Said, model: Model, issued: Issued) -> list[str]:
     """The calls of a message that were given with reasoning, where none came back."""
-    if said.thoughts or said.plain:
+    if said.thoughts or is_plain_back(said, model, issued):
         return []
     return [call_id for call_id in said.call_ids if was_reasoned(call_id, model, issued)]
+
+
+def is_plain_back(said: Said, model: Model, issued: Issued) -> bool:
+    """Whether thoughts without details came back: on one wire as a text, on the other in blocks without a signature."""
+    return bool(said.plain) or any((model.family, text) in issued.texts for text in said.unsigned)
 
 
 def was_reasoned(call_id: str, model: Model, issued: Issued) -> bool:
@@ -313,7 +360,7 @@ def summary_of(said: list[Said], model: Model, issued: Issued, prefixes: list[st
     the client's to choose (1.3, block_binding), so this is told rather than refused.
     """
     lost: list[JsonValue] = [call_id for each in said for call_id in lost_calls(each, model, issued)]
-    plain = sum(bool(each.plain and not each.thoughts) for each in said)
+    plain = sum(not each.thoughts and is_plain_back(each, model, issued) for each in said)
     moved = [each.place for each in said if has_moved(each, issued, prefixes[each.place])]
     return {"returned": plain + sum(len(each.thoughts) for each in said), "lost_calls": lost, "moved": moved}
 

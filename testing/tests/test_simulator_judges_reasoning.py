@@ -227,6 +227,25 @@ async def test_claude_wants_thinking_before_calls_of_any_origin(client: Client) 
 # the Messages wire
 
 
+@pytest.mark.asyncio
+async def test_the_answers_of_a_loop_are_all_thought_out_or_none(client: Client) -> None:
+    """Seen at its first answer; those of Claude's own behind that need no thought, and those of others do."""
+    question = {"role": "user", "content": "[[reasoning_tool]]"}
+    said = (await answer(client, CLAUDE, [question]))["choices"][0]["message"]
+    call_id = said["tool_calls"][0]["id"]
+    loop = [question, said, {"role": "tool", "tool_call_id": call_id, "content": "done"}]
+    for more_id, words in (("toolu_01x", ""), ("call_1", "messages.3.content.0.type: Expected `thinking`")):
+        call = {"id": more_id, "type": "function", "function": {"name": "Bash", "arguments": "{}"}}
+        more = {"role": "assistant", "content": None, "tool_calls": [call]}
+        messages = [*loop, more, {"role": "tool", "tool_call_id": more_id, "content": "done"}]
+        document = await answer(client, CLAUDE, messages, reasoning={"enabled": True})
+        assert words in words_of(document) if words else "choices" in document
+    words = "messages.1.content.0: When thinking is disabled, an `assistant` message in the final position"
+    assert words in words_of(await answer(client, CLAUDE, loop, reasoning={"enabled": False}))
+    after = [*loop, {"role": "assistant", "content": "Done."}, question]
+    assert "choices" in await answer(client, CLAUDE, after, reasoning={"enabled": False})
+
+
 async def native_answer(client: Client, model: str, messages: list[Json], **more: Any) -> Json:
     body = {"model": model, "max_tokens": 4000, "messages": messages, "tools": [NATIVE_TOOL], **more}
     async with client.post("/messages", body) as response:

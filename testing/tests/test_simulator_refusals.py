@@ -568,6 +568,11 @@ MESSAGES_REFUSALS: dict[str, tuple[Json, int, str]] = {
         400,
         "Expected `thinking` or `redacted_thinking`, but found `tool_use`",
     ),
+    "edits of thoughts without thinking": (
+        native(context_management={"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}),
+        400,
+        "`clear_thinking_20251015` strategy requires `thinking`",
+    ),
     "missing result": (native([USER, says(USE), USER]), 400, "without `tool_result` blocks immediately after: toolu_1"),
     "result without use": (native([answers(RESULT)]), 400, "unexpected `tool_use_id` found in `tool_result` blocks"),
     "text before result": (native([USER, says(USE), answers(TEXT, RESULT)]), 400, "must come first in the content"),

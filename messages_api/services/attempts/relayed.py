@@ -14,7 +14,7 @@ from messages_api.services.translation.relay_request import (
     request_to_provider,
 )
 from messages_api.services.translation.relay_stream import AnswerRelay
-from messages_api.services.translation.usage import charged, tokens_of
+from messages_api.services.translation.usage import charged, tokens_of, tokens_so_far
 from messages_api.services.upstream.http import HttpStream
 from messages_api.services.upstream.messages import MessagesCall, MessagesUpstream
 from usage.services.ledger import Entry
@@ -43,6 +43,7 @@ class RelayedAttempt:
         )
         self._stream: HttpStream | None = None
         self._generation_id = ""
+        self._input_tokens = input_tokens
         self._heard_at = time.monotonic()
 
     @property
@@ -76,7 +77,10 @@ class RelayedAttempt:
         entry.generation_id = self._generation_id or relay.upstream_id
         entry.stop_reason = relay.stop_reason
         entry.provider = relay.provider
-        entry.tokens = tokens_of(relay.usage)
+        if relay.characters and not relay.is_counted:  # broken off before the upstream told how long its answer was
+            entry.tokens = tokens_so_far(relay.usage, self._input_tokens, relay.characters)
+        else:
+            entry.tokens = tokens_of(relay.usage)
         entry.charged = charged(relay.usage)
 
     async def close(self) -> None:

@@ -19,6 +19,8 @@ from messages_api.services.translation.tables import CACHE_CONTROL, SYSTEM_ANYWH
 Chat = dict[str, Any]
 #: Claude Code's first system block differs from conversation to conversation and would spoil the prompt cache.
 ATTRIBUTION = "x-anthropic-billing-header:"
+#: Stands for an answer that said nothing: providers refuse an empty message, and Claude a blank one.
+NO_CONTENT = "(no content)"
 
 
 @dataclass(slots=True)
@@ -60,6 +62,8 @@ def conversation(request: MessagesRequest, more_instructions: Iterable[str], dra
             case schemas.AssistantMessage(content=content):
                 chat += waiting
                 waiting.clear()
+                if isinstance(content, str) and not content.strip() and position < len(request.messages) - 1:
+                    content = NO_CONTENT
                 chat.append(_assistant(content, f"messages[{position}]", draft))
                 called = {call["id"] for call in chat[-1].get("tool_calls", ())}
             case schemas.SystemMessage(content=content):
@@ -237,7 +241,7 @@ def _assistant(content: str | list[schemas.AssistantBlock], path: str, draft: Dr
     if calls:
         message["tool_calls"] = calls
     elif message["content"] is None:
-        message["content"] = "(no content)"  # a turn of reasoning alone: providers refuse an empty message
+        message["content"] = NO_CONTENT  # a turn of reasoning alone: providers refuse an empty message
     return message
 
 

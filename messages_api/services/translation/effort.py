@@ -4,7 +4,8 @@ OpenRouter takes an effort or a budget, never both (wire.md 2.1). A model that c
 may cap what is asked for.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from messages_api import schemas
 from messages_api.errors import InvalidRequest
@@ -16,6 +17,7 @@ LEAST_BUDGET = 1024
 BUDGET_EFFORT = ((4_096, "low"), (16_384, "medium"))
 #: What Anthropic's models do where nothing is said.
 USUAL_EFFORT = "high"
+NO_REASONING: Final[Mapping[str, Any]] = {"enabled": False}
 
 
 def reasoning_parameter(
@@ -40,6 +42,11 @@ def reasoning_parameter(
             return {"effort": _nearest(_capped(effort, max_effort), facts)} if effort else None
 
 
+def has_budget(reasoning: Mapping[str, Any], facts: ModelFacts) -> bool:
+    """Whether Claude is asked for thinking that has a budget: where it takes no effort, OpenRouter makes it one."""
+    return reasoning != NO_REASONING and ("max_tokens" in reasoning or not facts.efforts)
+
+
 def check_budget(thinking: schemas.Thinking | None, max_tokens: int) -> None:
     """Raises InvalidRequest for a budget that Anthropic refuses, whatever the model makes of it."""
     if isinstance(thinking, schemas.ThinkingEnabled) and not LEAST_BUDGET <= thinking.budget_tokens < max_tokens:
@@ -53,7 +60,7 @@ def _thinks(thinking: schemas.Thinking | None, effort: str | None) -> bool:
 def _least(facts: ModelFacts) -> dict[str, Any]:
     """No reasoning; from a model that always reasons, as little as it can."""
     if not facts.reasoning_is_mandatory:
-        return {"enabled": False}
+        return {**NO_REASONING}
     return {"effort": next((step for step in EFFORT_LADDER[1:] if step in facts.efforts), "low")}
 
 

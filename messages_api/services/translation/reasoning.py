@@ -36,6 +36,8 @@ FORMAT_FAMILY = {
 TEXT_FIELD = {"reasoning.text": "text", "reasoning.summary": "summary"}
 #: A model's plain `reasoning` string, for which there is no detail. Only our tokens have this type.
 PLAIN = "reasoning"
+#: Blocks of a model other than Claude that were relayed, under our seal only so that it is known whose they are.
+RELAYED_THOUGHT, RELAYED_REDACTED = "thinking", "redacted_thinking"
 #: Say what a detail is, and nothing of what it holds.
 NAMES = frozenset({"type", "format", "id"})
 #: What belongs to no family goes back to none.
@@ -93,7 +95,7 @@ def signature(detail: ReasoningDetail, family: str) -> str:
     """The `signature` of the thinking block that carries `detail`."""
     if detail.get("format") == CLAUDE_FORMAT and detail["type"] == "reasoning.text":
         return detail.get("signature") or ""
-    return _token(
+    return sealed(
         {name: value for name, value in detail.items() if name != TEXT_FIELD.get(detail["type"], "text")}, family
     )
 
@@ -102,7 +104,7 @@ def redacted_data(detail: ReasoningDetail, family: str) -> str:
     """The `data` of the redacted_thinking block that carries `detail`."""
     if detail.get("format") == CLAUDE_FORMAT and detail["type"] == "reasoning.encrypted":
         return str(detail["data"])
-    return _token(detail, family)
+    return sealed(detail, family)
 
 
 # --- from the client back to the model -------------------------------------------------------------------------------
@@ -111,11 +113,12 @@ def redacted_data(detail: ReasoningDetail, family: str) -> str:
 def reasoning_back(blocks: Iterable[AssistantBlock], family: str) -> dict[str, Any]:
     """The fields of an assistant message that give `family` its own reasoning back, in order; foreign is left out."""
     thoughts = [block for block in blocks if isinstance(block, ThinkingBlock | RedactedThinkingBlock)]
-    signed = {block.signature for block in thoughts if isinstance(block, ThinkingBlock)}
-    carried = [(block, *_carried(block, position)) for position, block in enumerate(thoughts)]
+    signed = {block.signature for block in thoughts if isinstance(block, ThinkingBlock) and block.signature}
+    carried = [(block, *carried_by(block, position)) for position, block in enumerate(thoughts)]
     details = [detail for block, origin, detail in carried if origin == family and not _is_copy(block, detail, signed)]
-    text = "".join(text_of(detail) for detail in details if detail["type"] == PLAIN)
-    kept = [detail for detail in details if detail["type"] != PLAIN]
+    kept = [detail for detail in details if detail["type"] not in {PLAIN, RELAYED_THOUGHT, RELAYED_REDACTED}]
+    plain = PLAIN if kept or any(detail["type"] == PLAIN for detail in details) else RELAYED_THOUGHT
+    text = "".join(text_of(detail) for detail in details if detail["type"] == plain)
     return ({"reasoning": text} if text else {}) | ({"reasoning_details": kept} if kept else {})
 
 
@@ -125,14 +128,14 @@ def _is_copy(block: ThinkingBlock | RedactedThinkingBlock, detail: ReasoningDeta
     return is_sealed and detail.get("signature") in signed
 
 
-def _carried(block: ThinkingBlock | RedactedThinkingBlock, position: int) -> tuple[str, ReasoningDetail]:
+def carried_by(block: ThinkingBlock | RedactedThinkingBlock, position: int = 0) -> tuple[str, ReasoningDetail]:
     """The family and the detail that a block carries."""
     match block:
         case RedactedThinkingBlock(data=data):
             return _opened(data) or (CLAUDE_FAMILY, _claude("reasoning.encrypted", position, data=data))
-        case ThinkingBlock(signature=""):
-            return NOBODY  # cut before it was signed: Claude would refuse it
         case ThinkingBlock(thinking=text, signature=seal):
+            if not seal:
+                return NOBODY  # cut before it was signed, or of a model that signs nothing: nobody knows whose it is
             opened = _opened(seal)
             if opened is None:
                 return CLAUDE_FAMILY, _claude("reasoning.text", position, text=text, signature=seal)
@@ -147,7 +150,8 @@ def _claude(kind: str, position: int, **fields: str) -> ReasoningDetail:
 # --- tokens ----------------------------------------------------------------------------------------------------------
 
 
-def _token(detail: ReasoningDetail, family: str) -> str:
+def sealed(detail: ReasoningDetail, family: str) -> str:
+    """The token that says that `detail` is of `family`."""
     try:
         held = orjson.dumps({"family": family, "detail": detail})
     except TypeError as error:  # a number of more than 64 bits

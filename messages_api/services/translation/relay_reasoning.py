@@ -1,4 +1,4 @@
-"""Owns which reasoning a relayed target takes, and ours in the form in which OpenRouter's Messages endpoint takes it.
+"""Owns which reasoning a relayed target takes, in which form, and the seal under which it leaves.
 
 A target refuses reasoning that it did not give. Whose it is shows in how its signature or its data begins: Claude's
 own have no word in front (wire.md 2.3).
@@ -14,8 +14,18 @@ import orjson
 from msgspec import Raw
 
 from messages_api.schemas import RedactedThinkingBlock, ThinkingBlock
-from messages_api.services.translation.raw_json import read
-from messages_api.services.translation.reasoning import CLAUDE_FAMILY, OPENROUTER_SEAL, SEAL, reasoning_back
+from messages_api.services.translation.raw_json import changed, read
+from messages_api.services.translation.reasoning import (
+    CLAUDE_FAMILY,
+    OPENROUTER_SEAL,
+    PLAIN,
+    RELAYED_REDACTED,
+    RELAYED_THOUGHT,
+    SEAL,
+    carried_by,
+    sealed,
+    text_of,
+)
 
 
 def _json(pattern: str) -> re.Pattern[bytes]:
@@ -43,12 +53,22 @@ class Reader:
     data: re.Pattern[bytes]
 
     def resealed(self, block: Raw) -> list[dict[str, Any]]:
-        """A block that is not taken, as one that is: reasoning of this family under our seal, where it goes on."""
-        if self.data is not OPENROUTERS:
-            return []
+        """A block that is not taken, as one that is: reasoning of this family under our seal."""
         thought: ThinkingBlock | RedactedThinkingBlock = read("messages", block, _THOUGHT)
-        details = reasoning_back([thought], self.family).get("reasoning_details", [])
-        return [{"type": "redacted_thinking", "data": OPENROUTER_SEAL + _encoded(detail)} for detail in details]
+        family, detail = carried_by(thought)
+        if family != self.family or family == CLAUDE_FAMILY:
+            return []
+        text, is_openrouter = text_of(detail), self.data is OPENROUTERS
+        match detail["type"]:
+            case "thinking" if not is_openrouter and isinstance(thought, ThinkingBlock):
+                return [changed("messages", block, signature=detail.get("signature") or "")]
+            case "redacted_thinking":
+                data = detail.get("data")
+                return [changed("messages", block, data=data)] if data and not is_openrouter else []
+            case kind if kind not in {PLAIN, RELAYED_THOUGHT} and is_openrouter:
+                return [{"type": "redacted_thinking", "data": OPENROUTER_SEAL + _encoded(detail)}]
+            case _:
+                return [{"type": "thinking", "thinking": text, "signature": ""}] if text else []
 
 
 def at_openrouter(family: str) -> Reader:
@@ -61,6 +81,22 @@ def at_openrouter(family: str) -> Reader:
 def at_provider(family: str) -> Reader:
     """Of models other than Claude nothing is known there, but that they open none of the seals."""
     return Reader(family, CLAUDES, CLAUDES) if family == CLAUDE_FAMILY else Reader(family, UNSEALED, UNSEALED)
+
+
+# --- from the target to the client -----------------------------------------------------------------------------------
+
+
+def sealed_signature(signature: str, family: str) -> str:
+    """What a thought of a model other than Claude is signed with on its way out: only so is it known whose it is."""
+    return sealed({"type": RELAYED_THOUGHT, "signature": signature}, family)
+
+
+def sealed_data(data: str, family: str) -> str:
+    """The same for what has no text. Of what OpenRouter sealed, most tells by its format whose it is."""
+    if not data.startswith(OPENROUTER_SEAL):
+        return sealed({"type": RELAYED_REDACTED, "data": data}, family)
+    owner, detail = carried_by(RedactedThinkingBlock(data))
+    return data if owner or detail["type"] == PLAIN else sealed(detail, family)
 
 
 def _encoded(detail: dict[str, Any]) -> str:

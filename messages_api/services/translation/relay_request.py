@@ -17,10 +17,18 @@ from messages_api.schemas import Envelope, Metadata
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.terms import Terms
 from messages_api.services.translation.raw_json import ABSENT, changed, encoded, items, read
-from messages_api.services.translation.relay_messages import check_tools, relayed_messages
+from messages_api.services.translation.reasoning import CLAUDE_FAMILY
+from messages_api.services.translation.relay_messages import RelayedMessages, check_tools
 from messages_api.services.translation.relay_reasoning import Reader, at_openrouter, at_provider
-from messages_api.services.translation.relay_thinking import limited_effort, limited_thinking, thinking_of
+from messages_api.services.translation.relay_thinking import (
+    OFF,
+    limited_effort,
+    limited_thinking,
+    thinking_of,
+    without_clearing,
+)
 from messages_api.services.translation.tables import USER_LENGTH
+from messages_api.services.translation.tool_loop import NO_THINKING
 
 Fields = dict[str, Any]
 
@@ -73,7 +81,7 @@ def request_to_openrouter(
     envelope: Envelope, *, model: str, facts: ModelFacts, terms: Terms, session_id: str = ""
 ) -> RelayedRequest:
     """The request as OpenRouter's Messages endpoint takes it. Raises InvalidRequest."""
-    fields = _relayed(envelope, model, facts, terms, at_openrouter(facts.family))
+    fields, warnings = _relayed(envelope, model, facts, terms, at_openrouter(facts.family))
     if thinking_of(envelope.fields).type == "between_tools":  # not known there
         fields["thinking"] = changed("thinking", envelope.fields["thinking"], type="adaptive")
     if terms.provider:
@@ -82,38 +90,43 @@ def request_to_openrouter(
         fields["plugins"] = [{"id": PDF_PARSER, "pdf": {"engine": terms.pdf_engine}}]
     if session_id:
         fields["session_id"] = session_id
-    return _request(envelope, fields, facts)
+    return RelayedRequest(encoded(fields), warnings)
 
 
 def request_to_provider(envelope: Envelope, *, model: str, facts: ModelFacts, terms: Terms) -> RelayedRequest:
     """The request as anything else takes it that speaks Messages. Raises InvalidRequest."""
-    fields = _relayed(envelope, model, facts, terms, at_provider(facts.family))
-    return _request(envelope, fields, facts)
+    fields, warnings = _relayed(envelope, model, facts, terms, at_provider(facts.family))
+    return RelayedRequest(encoded(fields), warnings)
 
 
-def _relayed(envelope: Envelope, model: str, facts: ModelFacts, terms: Terms, reader: Reader) -> Fields:
+def _relayed(
+    envelope: Envelope, model: str, facts: ModelFacts, terms: Terms, reader: Reader
+) -> tuple[Fields, list[str]]:
     came = envelope.fields
     for name in came.keys() & LEFT_OUT:
         log_dropped(name)
     asked = _asked(came)
     most = min(limit for limit in (asked, facts.max_output, terms.max_output) if limit is not None)
+    warnings = [] if most == asked else [f"max_tokens {asked} is more than {facts.id} may give: {most}"]
     check_tools(came.get("tools", ABSENT))
-    return {
+    messages = RelayedMessages(came["messages"], reader)
+    fields = {
         **{name: raw for name, raw in came.items() if name in RELAYED},
         "model": model,
         "max_tokens": most,
-        "messages": relayed_messages(came["messages"], reader, facts, terms.max_effort),
         **_system(came.get("system", ABSENT), terms.system_addendum),
         **limited_thinking(came, most, is_cut=most < asked, max_effort=terms.max_effort),
         **limited_effort(came, facts, terms.max_effort),
         **_metadata(came),
     }
-
-
-def _request(envelope: Envelope, fields: Fields, facts: ModelFacts) -> RelayedRequest:
-    asked, most = _asked(envelope.fields), fields["max_tokens"]
-    warnings = [] if most == asked else [f"max_tokens {asked} is more than {facts.id} may give: {most}"]
-    return RelayedRequest(encoded(fields), warnings)
+    if facts.family == CLAUDE_FAMILY and thinking_of(came).type == "enabled":
+        if messages.forbid_thinking():
+            del fields["thinking"]
+            warnings.append(f"{NO_THINKING}, {facts.id}")
+        if fields.get("thinking", OFF) is OFF:
+            messages.leave_out_thoughts_of_the_loop()
+            fields |= without_clearing(came)
+    return {**fields, "messages": messages.raw(facts, terms.max_effort)}, warnings
 
 
 def _asked(came: dict[str, Raw]) -> int:

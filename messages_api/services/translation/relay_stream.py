@@ -17,14 +17,30 @@ from messages_api.services.sse import encode
 from messages_api.services.translation import events as out
 from messages_api.services.translation.chat import AnswerError, ChatUsage
 from messages_api.services.translation.raw_json import ABSENT, encoded, items
-from messages_api.services.translation.reasoning import CLAUDE_FAMILY, OPENROUTER_SEAL
-from messages_api.services.translation.relay_usage import added, chat_usage
+from messages_api.services.translation.relay_blocks import (
+    Block,
+    Blocks,
+    Fields,
+    block_in,
+    checked,
+    delta_in,
+    index_in,
+    put,
+)
+from messages_api.services.translation.relay_usage import NULL, added, chat_usage
+from messages_api.services.translation.usage import estimated_tokens
 from messages_api.services.upstream.failures import failure_in_answer
+from usage.pricing import Tokens
 
 LONGEST_EVENT = 16 * 1024 * 1024
 END = b"\n\n"
 #: Events that pass unread. JSON holds no newline of its own, so nothing inside it can look like the end of an event.
 UNREAD = re.compile(rb"(?:event: ?content_block_(?:delta|stop)\ndata: ?[^\n]++\n\n)++")
+#: What an event of content has beside its content: a text_delta's, and what others have more, by their block.
+FRAME_SIZE = 115
+MORE_FRAME = {"thinking": 8, "tool_use": 14, "server_tool_use": 14}
+LINES = 3  # of an event
+LEAST_OF_TWO = 2 * FRAME_SIZE  # what is shorter is one event
 #: Told in message_start; where the client had to be given one before that, in message_delta.
 TOLD_AT_START = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 #: Overrules what an earlier attempt told of its cache, where this upstream has none.
@@ -34,27 +50,17 @@ NEEDS_CONTENT = frozenset({"", "end_turn", "tool_use"})
 #: The reason in place of one that contradicts whether a tool was called. Claude's never does, a local server's may.
 TRUE_REASON = {("end_turn", True): "tool_use", ("tool_use", False): "end_turn"}
 
-#: How the JSON of what OpenRouter sealed begins.
-SEALED = f'"{OPENROUTER_SEAL}'.encode()
-
-Fields = dict[str, Raw]
-
-
-class _Block(Struct, gc=False):
-    type: str = ""
-    data: Raw = ABSENT  # a block of a type that is not known here may have anything there
-
-
-class _Delta(Struct, gc=False):
-    stop_reason: str | None = None
+BLOCK_EVENTS = frozenset({"content_block_start", "content_block_delta", "content_block_stop"})
 
 
 class _Event(Struct):
+    """Raw, since an event of a type that is not known here may have anything under a name."""
+
     type: str = ""
     message: Raw = ABSENT
-    content_block: _Block | None = None
-    delta: _Delta | None = None
-    usage: Fields | None = None
+    content_block: Raw = ABSENT
+    delta: Raw = ABSENT
+    usage: Raw = ABSENT
     error: Raw = ABSENT
 
 
@@ -63,7 +69,7 @@ class _Message(Struct):
     id: str = ""
     provider: str | None = None
     stop_reason: str | None = None
-    content: list[_Block] | None = None
+    content: list[Block] | None = None
     usage: Fields | None = None
     error: Raw = ABSENT
 
@@ -71,6 +77,7 @@ class _Message(Struct):
 _EVENT = msgspec.json.Decoder(_Event)
 _MESSAGE = msgspec.json.Decoder(_Message)
 _FIELDS = msgspec.json.Decoder(Fields)
+_USAGE = msgspec.json.Decoder(Fields | None)
 
 
 class AnswerRelay:
@@ -87,12 +94,17 @@ class AnswerRelay:
         self.stop_reason = ""
         self.usage = ChatUsage()
         self.is_ended = False
-        self._message_id, self._model, self._family = message_id, model, family
+        self.is_counted = False  # whether the upstream has told how long the answer was
+        self._message_id, self._model = message_id, model
+        self._blocks = Blocks(family)
         self._input_tokens = input_tokens
         self._secret = secret.encode()  # the key that pays, which no error may tell
         self._told: Fields = {}  # the usage of message_start and message_delta
         self._begun: list[bytes] = []  # the parts of an event whose end is still to come
         self._size = 0  # of them
+        self._said = 0  # characters of content in the blocks before the open one
+        self._passed = self._lines = 0  # bytes and lines of the open one
+        self._frame_size = FRAME_SIZE
         self._waiting = b""  # message_start, until there is content to go with it
         self._is_given = False  # whether the client has its message_start
         self._is_estimated = False  # and whether that one was a guess of ours
@@ -114,6 +126,9 @@ class AnswerRelay:
     def feed(self, received: bytes) -> Iterator[bytes]:
         """What of `received` is for the client, in one piece; what came before an error comes before its exception."""
         if self._is_quiet and not self._begun and UNREAD.fullmatch(received):
+            size = len(received)
+            self._passed += size
+            self._lines += LINES if size < LEAST_OF_TWO else received.count(b"\n")
             yield received  # as nearly every piece of a stream
             return
         self._begun.append(received)
@@ -131,6 +146,11 @@ class AnswerRelay:
         if any(said):
             yield b"".join(said)
 
+    @property
+    def characters(self) -> int:
+        """How much was said, about: what was passed on, less what is around it."""
+        return self._said + max(0, self._passed - self._lines // LINES * self._frame_size)
+
     def finish(self) -> None:
         """Raises AnswerError for an answer that is not whole."""
         if not self.is_ended:
@@ -138,18 +158,22 @@ class AnswerRelay:
 
     def whole(self, body: bytes) -> bytes:
         """An answer that is not streamed."""
-        message = _checked(_MESSAGE.decode, body)
+        message = checked(_MESSAGE.decode, body)
         self._check_error(message.error)
         if message.type != "message":
             raise AnswerError("The upstream sent something that is not an answer of the Messages API.")
         self._note(message)
+        self.is_counted = _is_told("output_tokens", self._told)
         if not message.content and self.stop_reason in NEEDS_CONTENT:
             raise AnswerError("The model gave an empty answer.")
         self._has_call = any(block.type == "tool_use" for block in message.content or ())
+        self._said = len(bytes(_FIELDS.decode(body).get("content", ABSENT)))
         ours = self._ours(body)
-        if any(map(self._is_copy, message.content or ())):
-            pairs = zip(message.content or (), items("content", ours["content"]), strict=True)
-            ours["content"] = [raw for block, raw in pairs if not self._is_copy(block)]
+        blocks = self._blocks
+        changes = [(block, blocks.whole(block)) for block in message.content or ()]
+        if any(change or blocks.is_copy(block) for block, change in changes):
+            came = zip(changes, items("content", ours["content"]), strict=True)
+            ours["content"] = [put(raw, change) for (block, change), raw in came if not blocks.is_copy(block)]
         return encoded({**ours, **self._true_reason()})
 
     # --- bytes to events ---
@@ -161,6 +185,8 @@ class AnswerRelay:
         while not self.is_ended:
             if self._is_quiet and (unread := UNREAD.match(data, position)):
                 said.append(data[position : unread.end()])
+                self._passed += unread.end() - position
+                self._lines += data.count(b"\n", position, unread.end())
                 position = unread.end()
             end = data.find(END, position)
             if end < 0:
@@ -180,11 +206,13 @@ class AnswerRelay:
         name, payload = _parts(frame)
         if not payload:
             return b""
-        event = _checked(_EVENT.decode, payload)
+        event = checked(_EVENT.decode, payload)
         self._check_error(event.error)
         match event.type or name:
             case "ping":
                 return b""
+            case "error":
+                raise self._failure(payload)
             case "message_start":
                 self._begin(event, payload)
                 return b""
@@ -196,6 +224,10 @@ class AnswerRelay:
                 return self._open(event, payload)
             case "content_block_delta" | "content_block_stop" if self._is_in_copy:
                 return b""
+            case "content_block_delta" if self._blocks.is_sealing and self._blocks.takes(event.delta):
+                return b""
+            case "content_block_stop" if self._blocks.is_sealing:
+                return self._seal(payload)
             case kind:
                 return self._pass(kind, payload)
 
@@ -205,61 +237,77 @@ class AnswerRelay:
         if self._has_begun:
             raise AnswerError("The upstream began its answer twice.")
         self._has_begun = True
-        self._note(_checked(_MESSAGE.decode, event.message))
+        self._note(checked(_MESSAGE.decode, event.message))
         if not self._is_given:
             start = {**_FIELDS.decode(payload), "message": self._ours(event.message)}
             self._waiting = _framed("message_start", encoded(start))
 
-    def _is_copy(self, block: _Block | None) -> bool:
-        """OpenRouter tells a thought of Claude's once more, sealed, behind the answer: Claude Code would take it for
-        the end of the answer, where the text should be."""
-        is_sealed = block is not None and block.type == "redacted_thinking" and bytes(block.data).startswith(SEALED)
-        return is_sealed and self._family == CLAUDE_FAMILY
-
     def _open(self, event: _Event, payload: bytes) -> bytes:
-        self._is_in_copy = self._is_copy(event.content_block)
+        block = block_in(event.content_block)
+        self._is_in_copy = self._blocks.is_copy(block)
         if self._is_in_copy:
             self._copies += 1
             self._is_quiet = False
             return b""
         self._has_content = True
-        self._is_quiet = self._copies == 0
-        if event.content_block is not None and event.content_block.type == "tool_use":
-            self._has_call = True
+        self._has_call = self._has_call or block.type == "tool_use"
+        self._said, self._passed, self._lines = self.characters, 0, 0
+        self._frame_size = FRAME_SIZE + MORE_FRAME.get(block.type, 0)
+        changes = self._blocks.open(block)
+        self._is_quiet = self._copies == 0 and not self._blocks.is_sealing
+        if changes:
+            fields = _FIELDS.decode(payload)
+            payload = encoded({**fields, "content_block": put(fields["content_block"], changes)})
         return self._pass("content_block_start", payload)
+
+    def _seal(self, payload: bytes) -> bytes:
+        """The end of a thought, with its signature before it."""
+        signed = {"type": "content_block_delta", "index": index_in(payload), "delta": self._blocks.close()}
+        return self._pass("content_block_delta", encoded(signed)) + self._pass("content_block_stop", payload)
 
     def _pass(self, kind: str, payload: bytes) -> bytes:
         """Content, and events that are not known yet; the latter do not count as content."""
         self._check_begun()
+        if self._is_judged and kind in BLOCK_EVENTS:
+            raise AnswerError("The upstream went on with an answer that it had ended.")
         if self._has_content:
-            if self._copies and kind.startswith("content_block"):
+            if self._copies and kind in BLOCK_EVENTS:
                 payload = _moved_up(payload, self._copies)
-            return self._released() + _framed(kind, payload)
-        if kind.startswith("content_block"):
+            framed = _framed(kind, payload)
+            self._passed += len(framed)
+            self._lines += LINES
+            return self._released() + framed
+        if kind in BLOCK_EVENTS:
             raise AnswerError("The upstream went on with a block that it had not begun.")
         return b""
 
     def _judge(self, event: _Event, payload: bytes) -> bytes:
         self._check_begun()
         self._is_judged, self._is_quiet = True, False
-        self.stop_reason = (event.delta.stop_reason if event.delta else None) or ""
+        self.stop_reason = delta_in(event.delta).stop_reason or ""
         if not self._has_content and self.stop_reason in NEEDS_CONTENT:
             raise AnswerError("The model gave an empty answer.")
-        self._note_usage(event.usage)
-        return self._released() + _framed("message_delta", self._corrected(event, payload))
+        usage = (None if event.usage is ABSENT else checked(_USAGE.decode, event.usage)) or {}
+        self._note_usage(usage)
+        self.is_counted = _is_told("output_tokens", usage)
+        return self._released() + _framed("message_delta", self._corrected(usage, payload))
 
-    def _corrected(self, event: _Event, payload: bytes) -> bytes:
-        """message_delta with the true reason and, where message_start was an estimate, with the true counts."""
+    def _corrected(self, usage: Fields, payload: bytes) -> bytes:
+        """message_delta with the true reason and, where message_start was an estimate, with the true counts; that of
+        the answer is estimated where it is not told."""
         reason = self._true_reason()
-        if not (reason or self._is_estimated):
+        if not reason and not self._is_estimated and self.is_counted:
             return payload
         fields: dict[str, Any] = _FIELDS.decode(payload)
         if reason:
             fields["delta"] = {**_FIELDS.decode(fields["delta"]), **reason}
-        if self._is_estimated:
-            known = {name: self._told[name] for name in TOLD_AT_START if name in self._told}
-            fields["usage"] = {**(event.usage or {}), **NO_CACHE, **known}
+        known = {name: self._told[name] for name in TOLD_AT_START if name in self._told}
+        counts = {**usage, **NO_CACHE, **known} if self._is_estimated else usage
+        fields["usage"] = counts if self.is_counted else {**counts, "output_tokens": self._estimate().output}
         return encoded(fields)
+
+    def _estimate(self) -> Tokens:
+        return estimated_tokens(self._input_tokens, self.characters)
 
     def _true_reason(self) -> dict[str, str]:
         """The field `stop_reason` where the one that was told contradicts the content; else nothing."""
@@ -281,12 +329,17 @@ class AnswerRelay:
 
     def _note_usage(self, told: Fields | None) -> None:
         together = added(self._told, told or {})
-        self.usage = _checked(chat_usage, together)
+        self.usage = checked(chat_usage, together)
         self._told = together
 
     def _ours(self, message: bytes | Raw) -> dict[str, Any]:
-        """A message under the id and the model's name that the client knows."""
-        return {**_FIELDS.decode(message), "id": self._message_id, "model": self._model}
+        """A message under the id and the model's name that the client knows; counts are estimated that are not told."""
+        ours: dict[str, Any] = {**_FIELDS.decode(message), "id": self._message_id, "model": self._model}
+        counts = {"input_tokens": self._input_tokens, "output_tokens": self._estimate().output}
+        untold = {name: count for name, count in counts.items() if not _is_told(name, self._told)}
+        if untold:
+            ours["usage"] = {**self._told, **untold}
+        return ours
 
     def _released(self) -> bytes:
         waiting, self._waiting = self._waiting, b""
@@ -298,9 +351,11 @@ class AnswerRelay:
             raise AnswerError("The upstream's answer does not begin with message_start.")
 
     def _check_error(self, error: Raw) -> None:
-        if bytes(error) not in {b"", b"null"}:
-            said = bytes(error)
-            raise failure_in_answer(said.replace(self._secret, b"[redacted]") if self._secret else said)
+        if bytes(error) not in {b"", NULL}:
+            raise self._failure(bytes(error))
+
+    def _failure(self, said: bytes) -> ApiError:
+        return failure_in_answer(said.replace(self._secret, b"[redacted]") if self._secret else said)
 
 
 def _parts(frame: bytes) -> tuple[str, bytes]:
@@ -315,19 +370,15 @@ def _parts(frame: bytes) -> tuple[str, bytes]:
     return name, b" ".join(data)
 
 
+def _is_told(name: str, usage: Fields) -> bool:
+    return bytes(usage.get(name, ABSENT)) not in {b"", NULL}
+
+
 def _moved_up(payload: bytes, places: int) -> bytes:
     """An event of a block, behind blocks that were left out: indexes stay contiguous."""
     fields = _FIELDS.decode(payload)
-    return encoded({**fields, "index": int(bytes(fields["index"])) - places})
+    return encoded({**fields, "index": index_in(payload) - places})
 
 
 def _framed(kind: str, payload: bytes) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (kind.encode(), payload)
-
-
-def _checked(decode: Any, data: Any) -> Any:
-    """What `decode` makes of the upstream's `data`. Raises AnswerError."""
-    try:
-        return decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise AnswerError(f"The upstream sent something that is not an answer of the Messages API: {error}") from None

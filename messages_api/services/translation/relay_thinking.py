@@ -15,6 +15,9 @@ from messages_api.services.translation.raw_json import ABSENT, changed, read
 from messages_api.services.translation.tables import EFFORTS
 
 LEAST_BUDGET = 1024
+OFF: Final[Mapping[str, str]] = {"type": "disabled"}
+#: How the edits of a context that work on thoughts begin (wire.md 1.3).
+CLEARING = "clear_thinking"
 MOST_BUDGET = 128_000
 #: What a model does when no effort is asked for (wire.md 2.2, and Anthropic's documentation of `effort`).
 USUAL_EFFORT: Final[Effort] = "high"
@@ -31,8 +34,18 @@ class _OutputConfig(Struct, gc=False):
     effort: str | None = None
 
 
+class _Context(Struct):
+    edits: list[Raw] | None = None
+
+
+class _Edit(Struct, gc=False):
+    type: str = ""
+
+
 _THINKING = msgspec.json.Decoder(Thinking | None)
 _OUTPUT_CONFIG = msgspec.json.Decoder(_OutputConfig | None)
+_CONTEXT = msgspec.json.Decoder(_Context | None)
+_EDIT = msgspec.json.Decoder(_Edit)
 
 
 def thinking_of(fields: Mapping[str, Raw]) -> Thinking:
@@ -53,8 +66,20 @@ def limited_thinking(fields: Mapping[str, Raw], max_tokens: int, *, is_cut: bool
     if most == budget:
         return {}
     if most < LEAST_BUDGET:
-        return {"thinking": {"type": "disabled"}}
+        return {"thinking": OFF}
     return {"thinking": changed("thinking", fields["thinking"], budget_tokens=most)}
+
+
+def without_clearing(fields: Mapping[str, Raw]) -> dict[str, Any]:
+    """The field `context_management` without edits of thoughts, which are refused where none are asked for; else
+    nothing."""
+    raw = fields.get("context_management", ABSENT)
+    context = (read("context_management", raw, _CONTEXT) if raw is not ABSENT else None) or _Context()
+    edits = context.edits or []
+    kept = [edit for edit in edits if not read("context_management.edits", edit, _EDIT).type.startswith(CLEARING)]
+    if len(kept) == len(edits):
+        return {}
+    return {"context_management": changed("context_management", raw, edits=kept)}
 
 
 def limited_effort(fields: Mapping[str, Raw], facts: ModelFacts, max_effort: str) -> dict[str, Any]:

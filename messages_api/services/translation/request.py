@@ -14,8 +14,9 @@ from messages_api.services.terms import NO_TERMS, Terms
 from messages_api.services.translation import stop_sequences
 from messages_api.services.translation.cache_marks import MARK, MOST_MARKS, keep_the_best, mark_for
 from messages_api.services.translation.conversation import Chat, Draft, conversation
-from messages_api.services.translation.effort import check_budget, reasoning_parameter
+from messages_api.services.translation.effort import NO_REASONING, check_budget, has_budget, reasoning_parameter
 from messages_api.services.translation.names import acceptable_name
+from messages_api.services.translation.reasoning import CLAUDE_FAMILY
 from messages_api.services.translation.strict_schema import passes_strict
 from messages_api.services.translation.tables import (
     FAST_TIER,
@@ -24,6 +25,12 @@ from messages_api.services.translation.tables import (
     USER_LENGTH,
 )
 from messages_api.services.translation.tool_changes import tools_in_force
+from messages_api.services.translation.tool_loop import (
+    NO_THINKING,
+    forbids_thinking,
+    translated_loop,
+    translated_step,
+)
 from messages_api.services.translation.tool_schema import SchemaTooLarge, acceptable_schema
 from messages_api.services.translation.tools import NO_TOOLS, OPENROUTER_SEARCH, WEB_SEARCH, Tools, translate_tools
 
@@ -63,6 +70,8 @@ def translate_request(
     body |= _tools(request.tool_choice, tools)
     body |= _sampling(request, facts)
     body |= _reasoning(request, facts, terms, body["max_tokens"])
+    if facts.family == CLAUDE_FAMILY and "reasoning" in body:
+        _keep_tool_loop(request, body, facts, draft.warnings)
     body |= format_
     body |= _routing(request, terms, has_pdf=draft.has_pdf)
     body |= _identity(request, session_id)
@@ -131,6 +140,17 @@ def _reasoning(request: MessagesRequest, facts: ModelFacts, terms: Terms, max_to
     check_budget(request.thinking, request.max_tokens or 1)
     parameter = reasoning_parameter(request.thinking, _effort(request), max_tokens, facts, terms.max_effort)
     return {} if parameter is None else {"reasoning": parameter}
+
+
+def _keep_tool_loop(request: MessagesRequest, body: Chat, facts: ModelFacts, warnings: list[str]) -> None:
+    """Claude is not asked to think, and given back no thought, where it would refuse that: see `tool_loop`."""
+    loop = translated_loop(request.messages, body["messages"])
+    if has_budget(body["reasoning"], facts) and forbids_thinking([translated_step(answer) for answer in loop]):
+        body["reasoning"] = {**NO_REASONING}
+        warnings.append(f"{NO_THINKING}, {facts.id}")
+    if body["reasoning"] == NO_REASONING:
+        for _, message in loop:
+            message.pop("reasoning_details", None)
 
 
 def _effort(request: MessagesRequest) -> str | None:

@@ -1,5 +1,6 @@
 """Owns token accounting between the wires: a chat's `prompt_tokens` includes the cache, `input_tokens` excludes it."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -67,6 +68,14 @@ def anthropic_usage(usage: ChatUsage, *, service_tier: str = "", searches: int =
 def estimated_tokens(input_tokens: int, characters: int) -> Tokens:
     """Where the upstream tells nothing: the estimate of the input, and the answer at four characters a token."""
     return Tokens(input=input_tokens, output=-(-characters // CHARACTERS_PER_TOKEN))
+
+
+def tokens_so_far(usage: ChatUsage, input_tokens: int, characters: int) -> Tokens:
+    """Where the upstream has not told yet how much it said, and perhaps not even how much it read."""
+    told, estimated = tokens_of(usage), estimated_tokens(input_tokens, characters)
+    return replace(
+        told, input=told.input if told.prompt else estimated.input, output=max(told.output, estimated.output)
+    )
 
 
 def estimated_usage(input_tokens: int, characters: int) -> Usage:
