@@ -20,6 +20,7 @@ from messages_api.services.model_facts import ModelFacts
 from messages_api.services.routing import Target
 from messages_api.services.translation.chat import AnswerError
 from messages_api.services.upstream.base import ChatUpstream
+from messages_api.services.upstream.http import Sessions
 from messages_api.services.upstream.litellm import LiteLlmUpstream
 from messages_api.services.upstream.openrouter import OpenRouterUpstream
 from messages_api.tests.asked_upstream import BASH, SYSTEM, Outcome, call_to, outcome
@@ -58,12 +59,12 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def direct(simulator: SimulatorProcess, session: aiohttp.ClientSession) -> OpenRouterUpstream:
-    return OpenRouterUpstream(session, simulator.base_url, referer=REFERER)
+    return OpenRouterUpstream(Sessions(session, session), simulator.base_url, referer=REFERER)
 
 
 @pytest_asyncio.fixture
 async def litellm(simulator: SimulatorProcess, session: aiohttp.ClientSession) -> AsyncIterator[LiteLlmUpstream]:
-    upstream = LiteLlmUpstream(session, simulator.base_url, referer=REFERER)
+    upstream = LiteLlmUpstream(Sessions(session, session), simulator.base_url, referer=REFERER)
     yield upstream
     await upstream.close()
 
