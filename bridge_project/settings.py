@@ -327,6 +327,7 @@ NAVIGATION = [
         "title": "Models",
         "items": [
             _page("Model aliases", "alt_route", "messages_api_modelalias"),
+            _page("Policies", "policy", "accounts_policy"),
             _page("Catalogue", "menu_book", "messages_api_catalogmodel"),
         ],
     },
