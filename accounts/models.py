@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import BaseUserManager
 from django.contrib.auth.models import AbstractUser
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
@@ -175,6 +176,7 @@ def _price(kind: str) -> "models.DecimalField[Any, Any]":
         decimal_places=6,
         null=True,
         blank=True,
+        validators=[MinValueValidator(0)],
         help_text="In USD. Providers that charge more are not taken. 0: only those that are free.",
     )
 
@@ -230,7 +232,9 @@ class Policy(Configuration):
     sort = models.CharField("providers are taken", max_length=10, choices=Sort.choices, blank=True)
     max_prompt_price = _price("prompt")
     max_completion_price = _price("completion")
-    max_output = models.PositiveIntegerField("maximum output", null=True, blank=True, help_text="In tokens.")
+    max_output = models.PositiveIntegerField(
+        "maximum output", null=True, blank=True, validators=[MinValueValidator(1)], help_text="In tokens."
+    )
     max_effort = models.CharField("maximum effort", max_length=10, choices=Effort.choices, blank=True)
     system_addendum = models.TextField(
         blank=True, help_text="Text put at the end of every system prompt, behind that of the alias."

@@ -56,7 +56,7 @@ def judged_connection(
     for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         try:
             judged_socket(entry).close()
-            return socket.create_connection(entry[4][:2], timeout, source_address)
+            return socket.create_connection((str(entry[4][0]), port), timeout, source_address)
         except OSError as error:
             failure = error
     raise failure

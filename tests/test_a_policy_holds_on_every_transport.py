@@ -115,7 +115,7 @@ def test_what_a_policy_imposes_reaches_the_upstream(
     imposed: House, simulator: SimulatorProcess, transport: str, stream: bool
 ) -> None:
     session = str(uuid4())
-    asked = {"max_tokens": 30_000, "thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}}
+    asked: dict[str, Any] = {"max_tokens": 30_000, "thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}}
     reply = imposed.ask(session=session, model=f"by-{transport}", system="Be kind.", stream=stream, **asked)
     assert reply.status == 200, reply.body
     (sent,) = received(simulator, session)

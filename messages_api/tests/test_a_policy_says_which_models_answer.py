@@ -13,6 +13,7 @@ from messages_api.services.policy import Policy, is_router, policy
 from messages_api.services.routing import Alias, Directory, ProviderAccess, Route, resolve, route_for
 from messages_api.services.terms import Terms
 
+Aliases = dict[tuple[int | None, str], Alias]
 ACME, GLOBEX = 1, 2
 IDS = (
     "openai/gpt-5",
@@ -34,11 +35,11 @@ OF_ACME = {"mine": ("anthropic/claude-opus-5",), "auto": ("openrouter/auto",), "
 
 
 def directory(ruled: Policy | None = None) -> Directory:
-    everyones = {(None, name): Alias(name, to, is_family=False) for name, to in EVERYONES.items()}
-    of_acme = {(ACME, name): Alias(name, to, is_family=False) for name, to in OF_ACME.items()}
-    sonnet = {(ACME, "sonnet"): Alias("sonnet", ("",), is_family=True)}
+    aliases: Aliases = {(None, name): Alias(name, to, is_family=False) for name, to in EVERYONES.items()}
+    aliases |= {(ACME, name): Alias(name, to, is_family=False) for name, to in OF_ACME.items()}
+    aliases |= {(ACME, "sonnet"): Alias("sonnet", ("",), is_family=True)}
     return Directory(
-        aliases={**everyones, **of_acme, **sonnet},
+        aliases=aliases,
         models={name: ModelFacts(id=name, family=name.partition("/")[0]) for name in IDS},
         providers={"local": ProviderAccess("local", "hosted_vllm", "http://127.0.0.1:9", "key")},
         policies={} if ruled is None else {ACME: ruled},
@@ -200,7 +201,7 @@ def test_the_name_of_a_teams_own_alias_lets_nothing_pass() -> None:
 
 def test_a_team_cannot_put_an_alias_of_its_own_before_the_one_that_is_listed() -> None:
     where = directory(policy(("fast",), ()))
-    own = {(ACME, "fast"): Alias("fast", ("anthropic/claude-opus-5",), is_family=False)}
+    own: Aliases = {(ACME, "fast"): Alias("fast", ("anthropic/claude-opus-5",), is_family=False)}
     assert str(resolve("fast", ACME, where).target) == "openai/gpt-5-mini"
     with pytest.raises(InvalidRequest):
         resolve("fast", ACME, replace(where, aliases={**where.aliases, **own}))
@@ -287,6 +288,6 @@ def test_an_unknown_name_is_told_no_name_that_is_denied() -> None:
 
 def test_an_alias_with_a_mark_in_its_name_is_no_endless_question() -> None:
     where = directory(policy((), ("nothing",)))
-    odd = {(ACME, "odd[1m]"): Alias("odd[1m]", ("openai/gpt-5",), is_family=False)}
+    odd: Aliases = {(ACME, "odd[1m]"): Alias("odd[1m]", ("openai/gpt-5",), is_family=False)}
     with pytest.raises(ApiError):
         resolve("od", ACME, replace(where, aliases={**where.aliases, **odd}))

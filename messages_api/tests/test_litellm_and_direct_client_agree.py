@@ -178,7 +178,7 @@ async def test_both_tell_the_same_of_a_key_that_is_refused(
 
 async def test_a_server_that_is_not_there_is_an_upstream_failure(session: aiohttp.ClientSession) -> None:
     for kind in (OpenRouterUpstream, LiteLlmUpstream):
-        upstream = kind(session, "http://127.0.0.1:9")
+        upstream = kind(Sessions(session, session), "http://127.0.0.1:9")
         with pytest.raises(UpstreamFailed, match="connection to the upstream failed"):
             await upstream.complete(call_to(openrouter_target(CLAUDE), "[[text]]", streamed=False))
 
