@@ -99,7 +99,7 @@ def policy(allowed: Iterable[str], denied: Iterable[str], terms: Terms = NO_TERM
     return Policy(
         allowed=listed,
         terms=terms,
-        may_be_models=_any_of(entry for entry in listed if not is_router(entry)),
+        may_be_models=_any_of(listed),
         may_be_routers=_any_of(entry for entry in listed if is_router(entry)),
         may_not_be=_any_of(entry.lower() for entry in denied),
     )
