@@ -72,7 +72,8 @@ def _stricter_provider(alias: Preferences, policy: Preferences) -> Preferences:
 
 
 def _lower_prices(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
-    offers = {name: [prices[name] for prices in (one, other) if prices.get(name) is not None] for name in {**one, **other}}
+    names = {**one, **other}
+    offers = {name: [prices[name] for prices in (one, other) if prices.get(name) is not None] for name in names}
     return {name: min(prices) for name, prices in offers.items() if prices}
 
 
