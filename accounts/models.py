@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import BaseUserManager
 from django.contrib.auth.models import AbstractUser
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
@@ -13,9 +14,9 @@ from django.utils.text import slugify
 
 from accounts.audit import AuditEntry
 from accounts.configuration import Configuration, ConfigurationQuerySet, ConfigurationVersion
-from accounts.globs import check_globs, split_globs
+from accounts.globs import check_globs, check_slugs, split_globs
 
-__all__ = ["ApiKey", "AuditEntry", "ConfigurationVersion", "Membership", "OpenRouterKey", "Team", "User"]
+__all__ = ["ApiKey", "AuditEntry", "ConfigurationVersion", "Membership", "OpenRouterKey", "Policy", "Team", "User"]
 
 #: The roles that keep a team in the admin.
 ADMINISTERING = ("owner", "admin")
@@ -155,6 +156,115 @@ class Team(Configuration):
         base = slugify(self.name)[:90] or "team"
         taken = set(Team.objects.filter(slug__startswith=base).values_list("slug", flat=True))
         return next(slug for slug in (base, *(f"{base}-{n}" for n in range(2, len(taken) + 3))) if slug not in taken)
+
+
+class Effort(models.TextChoices):
+    """How much a model may be made to think."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    XHIGH = "xhigh"
+    MAX = "max"
+
+
+def _price(kind: str) -> "models.DecimalField[Any, Any]":
+    """USD per million tokens. Twelve digits are exact in SQLite too, where a decimal is kept as a REAL."""
+    return models.DecimalField(
+        f"most per million {kind} tokens",
+        max_digits=12,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="In USD. Providers that charge more are not taken. 0: only those that are free.",
+    )
+
+
+class Policy(Configuration):
+    """What superusers impose on a team. Of a policy and an alias the stricter counts; requests widen neither."""
+
+    class DataCollection(models.TextChoices):
+        UNSAID = "", "as the alias or OpenRouter's account says"
+        ALLOW = "allow", "allow: also providers that may keep prompts or train with them"
+        DENY = "deny", "deny: only providers that do not"
+
+    class Sort(models.TextChoices):
+        UNSAID = "", "as the alias or OpenRouter says"
+        PRICE = "price", "the cheapest first"
+        THROUGHPUT = "throughput", "the fastest first"
+        LATENCY = "latency", "the quickest to begin first"
+
+    team = models.OneToOneField(Team, models.CASCADE, related_name="policy")
+    allowed_models = models.TextField(
+        blank=True,
+        validators=[check_globs],
+        help_text=(
+            "One a line, with * for anything: openai/*, litellm:local/*. Empty: every model. What answers must match, "
+            "by its full name (a variant such as openai/gpt-5:free has a name of its own), whatever alias led to it; "
+            "only the exact name of an alias for every team lets pass whatever that leads to. Models that choose by "
+            "themselves (openrouter/auto, @preset/..., names with :online) must be listed as such: * does not."
+        ),
+    )
+    denied_models = models.TextField(
+        blank=True,
+        validators=[check_globs],
+        help_text=(
+            "Written the same way, and stronger than what is allowed. Matched with the name asked for, with the alias, "
+            "and with what answers: openai/gpt-5 denies its variants, too."
+        ),
+    )
+    data_collection = models.CharField(max_length=10, choices=DataCollection.choices, blank=True)
+    zdr = models.BooleanField(
+        "zero data retention",
+        default=False,
+        help_text="Only providers that keep nothing. This, deny and only also rule out providers beside OpenRouter.",
+    )
+    only_providers = models.TextField(
+        "only these providers",
+        blank=True,
+        validators=[check_slugs],
+        help_text="OpenRouter's short names, one a line: anthropic, azure, deepinfra/turbo. Empty: all.",
+    )
+    ignored_providers = models.TextField(
+        "never these providers", blank=True, validators=[check_slugs], help_text="Written the same way."
+    )
+    sort = models.CharField("providers are taken", max_length=10, choices=Sort.choices, blank=True)
+    max_prompt_price = _price("prompt")
+    max_completion_price = _price("completion")
+    max_output = models.PositiveIntegerField(
+        "maximum output", null=True, blank=True, validators=[MinValueValidator(1)], help_text="In tokens."
+    )
+    max_effort = models.CharField("maximum effort", max_length=10, choices=Effort.choices, blank=True)
+    system_addendum = models.TextField(
+        blank=True, help_text="Text put at the end of every system prompt, behind that of the alias."
+    )
+
+    objects = ConfigurationQuerySet["Policy"].as_manager()
+
+    class Meta:
+        verbose_name_plural = "policies"
+        ordering = ["team__name"]
+        constraints = [
+            models.CheckConstraint(condition=Q(data_collection__in=["", "allow", "deny"]), name="known_collection"),
+            models.CheckConstraint(
+                condition=Q(sort__in=["", "price", "throughput", "latency"]), name="known_provider_sort"
+            ),
+            models.CheckConstraint(
+                condition=Q(max_effort__in=["", "low", "medium", "high", "xhigh", "max"]), name="known_policy_effort"
+            ),
+            models.CheckConstraint(condition=Q(max_output=None) | Q(max_output__gt=0), name="positive_policy_output"),
+            models.CheckConstraint(
+                condition=Q(max_prompt_price=None) | Q(max_prompt_price__gte=0), name="prompt_price_from_zero"
+            ),
+            models.CheckConstraint(
+                condition=Q(max_completion_price=None) | Q(max_completion_price__gte=0),
+                name="completion_price_from_zero",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"policy of {self.team}"
 
 
 class Membership(Configuration):

@@ -28,10 +28,12 @@ from accounts.encryption import encrypt
 from accounts.models import Team
 from accounts.scope import SHARED, SUPERUSERS_ONLY, by_team
 from accounts.services import HINT_LENGTH
+from accounts.way_out import refusal_now
 from messages_api.models import CatalogModel, ModelAlias, Provider
 from messages_api.services.aliases import ensure_default_aliases
+from messages_api.services.policy import LITELLM_PREFIX, PRESET
 from messages_api.services.provider_preferences import check_preferences
-from messages_api.services.routing import LITELLM_PREFIX, PRESET, SUGGESTIONS, default_target
+from messages_api.services.routing import SUGGESTIONS, default_target
 from usage.display import count, exact_dollars
 
 MILLION = 10**6
@@ -347,6 +349,14 @@ class ProviderForm(ModelForm):
             "speaks_messages",
         )  # the page adds base_url: as a form's own it would assume http
         help_texts = {"name": "As aliases name it: litellm:NAME/MODEL."}
+
+    def clean_base_url(self) -> str:
+        """Where prompts and the key go: into the internet, unless a setting says otherwise."""
+        url: str = self.cleaned_data["base_url"]
+        refusal = refusal_now(url) if url else None
+        if refusal is not None:
+            raise ValidationError(refusal)
+        return url
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

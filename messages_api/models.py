@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.configuration import Configuration, ConfigurationQuerySet
-from accounts.models import Team
+from accounts.models import Effort, Team
 
 FAMILIES = ("haiku", "sonnet", "opus", "claude")
 
@@ -97,13 +97,6 @@ class ModelAlias(Configuration):
         NATIVE = "native", "the model's own"
         MISTRAL_OCR = "mistral-ocr", "Mistral OCR (scans; charged per page)"
         CLOUDFLARE_AI = "cloudflare-ai", "Cloudflare (text; free)"
-
-    class Effort(models.TextChoices):
-        LOW = "low"
-        MEDIUM = "medium"
-        HIGH = "high"
-        XHIGH = "xhigh"
-        MAX = "max"
 
     team = models.ForeignKey(
         Team, models.CASCADE, null=True, blank=True, related_name="aliases", help_text="Empty: for every team."

@@ -10,7 +10,7 @@ from messages_api.schemas import parse_envelope
 from messages_api.services.gateway import running_gateway
 from messages_api.services.messages import Incoming, answer
 from messages_api.services.model_list import LARGEST_PAGE, Page, list_models, model_info
-from messages_api.services.routing import current_directory, resolve
+from messages_api.services.routing import current_directory, route_for
 from messages_api.services.stream import MessageStream
 from messages_api.services.token_count import count_tokens
 from usage.services.ledger import Origin
@@ -36,7 +36,8 @@ class CountTokensView(ApiView):
 
     async def post(self, request: ApiRequest) -> dict[str, Any]:
         asked = parse_envelope(request.body_bytes)
-        route = resolve(asked.model, request.caller.team_id, await current_directory())
+        caller = request.caller
+        route = route_for(asked.model, caller.team_id, caller.allowed_models, await current_directory())
         target = str(route.target)
         factor = (await running_gateway()).token_factors.factor(target)
         counted = await count_tokens(asked, target=target, factor=factor, addendum=route.terms.system_addendum)
@@ -44,17 +45,19 @@ class CountTokensView(ApiView):
 
 
 class ModelListView(ApiView):
-    """`GET /v1/models`: what the caller's team may ask for."""
+    """`GET /v1/models`: what the caller may ask for."""
 
     async def get(self, request: ApiRequest) -> dict[str, Any]:
-        return list_models(await current_directory(), request.caller.team_id, _page(request))
+        caller = request.caller
+        return list_models(await current_directory(), caller.team_id, caller.allowed_models, _page(request))
 
 
 class ModelView(ApiView):
     """`GET /v1/models/{id}`"""
 
     async def get(self, request: ApiRequest, model_id: str) -> dict[str, Any]:
-        return model_info(model_id, await current_directory(), request.caller.team_id)
+        caller = request.caller
+        return model_info(model_id, await current_directory(), caller.team_id, caller.allowed_models)
 
 
 def _origin(request: ApiRequest) -> Origin:

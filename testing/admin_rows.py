@@ -7,7 +7,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.audit import AuditEntry
-from accounts.models import ApiKey, Membership, OpenRouterKey, Team, User
+from accounts.models import ApiKey, Membership, OpenRouterKey, Policy, Team, User
 from messages_api.models import CatalogModel, ModelAlias, Provider
 from testing import cast
 from testing.cast import Member
@@ -45,6 +45,9 @@ ROWS: dict[type[models.Model], Callable[[Member], models.Model]] = {
     OpenRouterKey: openrouter_key,
     ModelAlias: lambda member: ModelAlias.objects.create(
         team=member.team, name=f"{member.team.slug}-alias", target="openai/gpt-5", note=f"of {member.team.name}"
+    ),
+    Policy: lambda member: Policy.objects.create(
+        team=member.team, denied_models=f"{member.team.slug}/*", system_addendum=f"Of {member.team.name}."
     ),
     UsageRecord: usage_record,
     AuditEntry: lambda member: AuditEntry.objects.filter(team=member.team)[0],

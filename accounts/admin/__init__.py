@@ -7,6 +7,7 @@ from accounts.admin.api_keys import ApiKeyAdmin
 from accounts.admin.audit_log import AuditEntryAdmin
 from accounts.admin.openrouter_keys import OpenRouterKeyAdmin
 from accounts.admin.people import UserAdmin
+from accounts.admin.policies import PolicyAdmin
 from accounts.admin.sign_ins import AccessAttemptAdmin
 from accounts.admin.teams import MembershipAdmin, TeamAdmin
 
@@ -16,6 +17,7 @@ __all__ = [
     "AuditEntryAdmin",
     "MembershipAdmin",
     "OpenRouterKeyAdmin",
+    "PolicyAdmin",
     "TeamAdmin",
     "UserAdmin",
 ]

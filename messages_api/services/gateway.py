@@ -10,12 +10,13 @@ import aiohttp
 from django.conf import settings
 
 from accounts import configuration, last_used
+from accounts.way_out import judged_socket
 from messages_api.errors import Overloaded
 from messages_api.services.routing import Target
 from messages_api.services.stream import MessageStream
 from messages_api.services.token_factors import TokenFactors
 from messages_api.services.upstream.base import ChatUpstream
-from messages_api.services.upstream.http import CONNECT_SECONDS, SILENCE_SECONDS
+from messages_api.services.upstream.http import CONNECT_SECONDS, SILENCE_SECONDS, Sessions
 from messages_api.services.upstream.litellm import LiteLlmUpstream
 from messages_api.services.upstream.messages import MessagesUpstream
 from messages_api.services.upstream.openrouter import OpenRouterUpstream
@@ -53,7 +54,7 @@ def is_draining() -> bool:
 class Gateway:
     """Everything a request needs that outlives it. Made and ended with the server process."""
 
-    def __init__(self, session: aiohttp.ClientSession, ledger: Ledger) -> None:
+    def __init__(self, sessions: Sessions, ledger: Ledger) -> None:
         self.ledger = ledger
         self.admission = Admission(ledger)
         self.token_factors = TokenFactors()
@@ -61,20 +62,15 @@ class Gateway:
         self.streams: set[MessageStream] = set()
         self.starting: set[asyncio.Task[Any]] = set()  # requests of which nothing has been answered yet
         self.ended: set[asyncio.Task[Any]] = set()  # those of them that were cancelled by `drain`
-        self._session = session
-        self.messages = MessagesUpstream(session, settings.OPENROUTER_BASE_URL, **_way_out())
-        self._openrouter = OpenRouterUpstream(session, settings.OPENROUTER_BASE_URL, **_way_out())
-        self._litellm = LiteLlmUpstream(session, settings.OPENROUTER_BASE_URL, **_way_out())
+        self._sessions = sessions
+        self.messages = MessagesUpstream(sessions, settings.OPENROUTER_BASE_URL, **_way_out())
+        self._openrouter = OpenRouterUpstream(sessions, settings.OPENROUTER_BASE_URL, **_way_out())
+        self._litellm = LiteLlmUpstream(sessions, settings.OPENROUTER_BASE_URL, **_way_out())
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
     async def start(cls) -> Self:
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
-        context = ssl.create_default_context(cafile=settings.SSL_CERT_FILE or None)
-        connector = aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=60)
-        # No cookies: one team's calls must not carry what another's were given.
-        session = aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
-        gateway = cls(session, Ledger(settings.SPOOL_DIR))
+        gateway = cls(_sessions(), Ledger(settings.SPOOL_DIR))
         gateway.ledger.start()
         jobs = (configuration.watch(), gateway._tick(), gateway.token_factors.load(), last_used.keep())
         gateway._tasks = [asyncio.create_task(job) for job in jobs]
@@ -104,7 +100,7 @@ class Gateway:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.ledger.close()
         await self._litellm.close()
-        await self._session.close()
+        await self._sessions.close()
 
     async def _tick(self) -> None:
         """Look after all streams once a second: one timer for a thousand of them."""
@@ -113,6 +109,18 @@ class Gateway:
             for stream in list(self.streams):
                 with contextlib.suppress(Exception):
                     stream.tick()
+
+
+def _sessions() -> Sessions:
+    """No cookies: one team's calls must not carry what another's were given."""
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
+    context = ssl.create_default_context(cafile=settings.SSL_CERT_FILE or None)
+
+    def session(**how: Any) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=60, **how)
+        return aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
+
+    return Sessions(own=session(), judged=session(socket_factory=judged_socket))
 
 
 def _way_out() -> dict[str, str]:

@@ -17,7 +17,7 @@ from messages_api.services.attempts.sequence import Attempts
 from messages_api.services.attempts.translated import TranslatedAttempt
 from messages_api.services.gateway import RESTARTING, Gateway
 from messages_api.services.paying_key import paying_key
-from messages_api.services.routing import Route, Target, current_directory, resolve, within
+from messages_api.services.routing import Route, Target, current_directory, route_for
 from messages_api.services.settlement import Settlement, told
 from messages_api.services.stream import MessageStream
 from messages_api.services.token_estimate import estimate_tokens
@@ -44,7 +44,7 @@ async def answer(gateway: Gateway, incoming: Incoming) -> bytes | MessageStream:
     """The answer to a Messages request: JSON, or a stream that has begun. Raises ApiError."""
     envelope = parse_envelope(incoming.body)
     caller = incoming.caller
-    route = within(resolve(envelope.model, caller.team_id, await current_directory()), caller.allowed_models)
+    route = route_for(envelope.model, caller.team_id, caller.allowed_models, await current_directory())
     asked = Asked(
         message_id=f"msg_{incoming.request_id.removeprefix('req_')}",
         envelope=envelope,

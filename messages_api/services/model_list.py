@@ -1,12 +1,13 @@
-"""Owns what `/v1/models` lists: the names a team may ask for, in Anthropic's shape (wire.md 1.8)."""
+"""Owns what `/v1/models` lists: the names a caller may ask for, in Anthropic's shape (wire.md 1.8)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from messages_api.errors import InvalidRequest, NotFound
+from messages_api.errors import Forbidden, InvalidRequest, NotFound
 from messages_api.services.model_capabilities import capabilities
 from messages_api.services.model_facts import ModelFacts
-from messages_api.services.routing import PICKER_PREFIX, Directory, resolve
+from messages_api.services.routing import PICKER_PREFIX, Directory, route_for
 
 #: What Anthropic's own list says where the date is not known. The catalogue has none.
 CREATED_AT = "1970-01-01T00:00:00Z"
@@ -24,9 +25,9 @@ class Page:
     before_id: str = ""
 
 
-def list_models(directory: Directory, team_id: int, page: Page) -> dict[str, Any]:
+def list_models(directory: Directory, team_id: int, allowed: Sequence[str], page: Page) -> dict[str, Any]:
     """One page of the list. Raises InvalidRequest for a cursor that is not in it."""
-    ids = _names(directory, team_id)
+    ids = _names(directory, team_id, allowed)
     start, end = 0, len(ids)
     if page.after_id:
         start = _position(ids, page.after_id, "after_id") + 1
@@ -41,16 +42,19 @@ def list_models(directory: Directory, team_id: int, page: Page) -> dict[str, Any
         has_more = end < len(ids)
     shown = ids[start:end]
     return {
-        "data": [model_info(name, directory, team_id) for name in shown],
+        "data": [model_info(name, directory, team_id, allowed) for name in shown],
         "has_more": has_more,
         "first_id": shown[0] if shown else None,
         "last_id": shown[-1] if shown else None,
     }
 
 
-def model_info(name: str, directory: Directory, team_id: int) -> dict[str, Any]:
-    """One entry. Raises NotFound for a name that leads nowhere."""
-    route = resolve(name, team_id, directory)
+def model_info(name: str, directory: Directory, team_id: int, allowed: Sequence[str]) -> dict[str, Any]:
+    """One entry. Raises NotFound for a name that leads nowhere, and for one that the caller may not ask for."""
+    try:
+        route = route_for(name, team_id, allowed, directory)
+    except (InvalidRequest, Forbidden) as refused:
+        raise NotFound(refused.message) from None
     facts = route.target.facts
     limits = [limit for limit in (facts.max_output, route.terms.max_output) if limit is not None]
     return {
@@ -68,19 +72,11 @@ def model_info(name: str, directory: Directory, team_id: int) -> dict[str, Any]:
     }
 
 
-def _names(directory: Directory, team_id: int) -> list[str]:
+def _names(directory: Directory, team_id: int, allowed: Sequence[str]) -> list[str]:
     """Aliases and models; what Claude Code's picker would hide is listed once more under a name it shows."""
-    names = [name for name in directory.names_for(team_id) if _leads_somewhere(name, directory, team_id)]
+    names = directory.listed_for(team_id, allowed)
     hidden = [name for name in names if not name.startswith(("claude", "anthropic"))]
     return names + [PICKER_PREFIX + name for name in hidden]
-
-
-def _leads_somewhere(name: str, directory: Directory, team_id: int) -> bool:
-    try:
-        resolve(name, team_id, directory)
-    except NotFound:
-        return False
-    return True
 
 
 def _display_name(name: str, facts: ModelFacts) -> str:

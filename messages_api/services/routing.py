@@ -7,7 +7,8 @@ catalogue and providers are held in one snapshot per process, read again only af
 
 import asyncio
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -17,20 +18,19 @@ from django.conf import settings
 from accounts import configuration
 from accounts.database import query
 from accounts.encryption import Undecipherable, decrypt
-from messages_api.errors import InvalidRequest, NotFound
+from accounts.globs import split_globs
+from accounts.models import Policy as PolicyRow
+from messages_api.errors import ApiError, Forbidden, InvalidRequest, NotFound
 from messages_api.models import FAMILIES, CatalogModel, ModelAlias, Provider
 from messages_api.services.model_facts import ModelFacts
-from messages_api.services.terms import NO_TERMS, Terms
+from messages_api.services.policy import LITELLM_PREFIX, PRESET, Named, Policy, is_router, policy
+from messages_api.services.terms import NO_TERMS, Terms, refuse_beside, stricter
 from usage.pricing import Prices
 
 #: Claude Code's model picker hides ids that do not begin with "claude" or "anthropic": they are listed under this, too.
 PICKER_PREFIX = "claude-bridge/"
 LONG_CONTEXT_SUFFIX = "[1m]"
-LITELLM_PREFIX = "litellm:"
-#: Names under which OpenRouter picks a model, or adds a search, by itself: an administrator decides on each.
-ROUTER_PREFIX = "openrouter/"
-PRESET = "@preset/"
-ONLINE_VARIANT = "online"
+VARIANT = re.compile(r"[A-Za-z0-9-]+")
 #: Whose models OpenRouter's own Messages endpoint serves without loss (wire.md 2.6).
 NATIVE_FAMILY = "anthropic"
 SUGGESTIONS = 3
@@ -106,30 +106,101 @@ class Directory:
     aliases: Mapping[tuple[int | None, str], Alias]
     models: Mapping[str, ModelFacts]
     providers: Mapping[str, ProviderAccess]
+    policies: Mapping[int, Policy] = field(default_factory=dict)  # of the teams that have one
 
     def names_for(self, team_id: int) -> list[str]:
         """The names a member of the team may ask for: aliases, then the catalogue."""
         aliases = sorted({name for (owner, name) in self.aliases if owner in (None, team_id)})
-        return aliases + sorted(model for model in self.models if not is_router(model))
+        ruled = self.policies.get(team_id)
+        models = (model for model in self.models if not is_router(model) or (ruled and ruled.lists_router(model)))
+        return aliases + sorted(models)
+
+    def listed_for(self, team_id: int, allowed: Sequence[str]) -> list[str]:
+        """Those of them that lead somewhere, by the team's policy and by the list of a personal key."""
+        return [name for name in self.names_for(team_id) if _is_open(name, team_id, allowed, self)]
+
+
+def route_for(requested: str, team_id: int, allowed: Sequence[str], directory: Directory) -> Route:
+    """Where `requested` leads for a caller: by the team's policy, and by the list of the personal key. Raises
+    ApiError."""
+    return within(resolve(requested, team_id, directory), allowed)
+
+
+def _is_open(name: str, team_id: int, allowed: Sequence[str], directory: Directory) -> bool:
+    try:
+        route = _route(name, team_id, directory)
+        return route is not None and bool(within(route, allowed))
+    except ApiError:
+        return False
 
 
 def resolve(requested: str, team_id: int, directory: Directory) -> Route:
-    """Where `requested` leads for this team. Raises NotFound with the nearest names, InvalidRequest for a router."""
+    """Where `requested` leads for this team, as far as its policy lets it.
+
+    Raises NotFound with the nearest names; InvalidRequest for a router, and for what the policy denies; Forbidden for
+    a provider that cannot be held to the policy.
+    """
+    route = _route(requested, team_id, directory)
+    if route is None:
+        raise NotFound(_unknown(requested, team_id, directory))
+    return route
+
+
+def _route(requested: str, team_id: int, directory: Directory) -> Route | None:
+    """None for a name that is not known here."""
+    ruled = directory.policies.get(team_id)
+    found = _found(requested, team_id, directory, ruled)
+    if found is None:
+        return None
+    return found.route if ruled is None else _under(ruled, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A route before the team's policy is asked, and how each of its targets was come by."""
+
+    route: Route
+    ways: tuple[Named, ...]
+
+
+def _found(requested: str, team_id: int, directory: Directory, ruled: Policy | None) -> Found | None:
     name = _plain_name(requested)
     alias = _named_alias(name, team_id, directory.aliases)
     if alias is None:
-        if is_router(name):
+        if is_router(name) and not (ruled and ruled.lists_router(name)):
             raise InvalidRequest(
                 f"model: {requested[:200]!r} lets OpenRouter choose what answers, or search the web, by itself. "
                 "An administrator can allow it with an alias that leads there."
             )
-        target = _catalogue_target(name, directory)
+        target = _preset(name) if is_router(name) else None
+        target = target or _catalogue_target(name, directory)
         if target is not None:
-            return Route(requested, (_with_transport(target, "auto"),))
+            return Found(Route(requested, (_with_transport(target, "auto"),)), (Named(name),))
         alias = None if PICKER_PREFIX in requested else _family_alias(name, team_id, directory.aliases)
     if alias is None:
-        raise NotFound(_unknown(requested, directory.names_for(team_id)))
-    return Route(requested, _alias_targets(alias, directory), alias.terms)
+        return None
+    is_everyones = directory.aliases.get((None, alias.name)) is alias
+    led = _alias_targets(alias, directory)
+    ways = tuple(Named(name, alias.name, is_superusers=is_everyones or not written) for written, _ in led)
+    return Found(Route(requested, tuple(target for _, target in led), alias.terms), ways)
+
+
+def _under(ruled: Policy, found: Found) -> Route:
+    """What the policy leaves of a route; where that is nothing, the refusal of its first target is raised."""
+    refusals = [_refusal(ruled, *pair) for pair in zip(found.ways, found.route.targets, strict=True)]
+    targets = tuple(target for target, no in zip(found.route.targets, refusals, strict=True) if no is None)
+    if not targets:
+        raise next(no for no in refusals if no is not None)
+    return replace(found.route, targets=targets, terms=stricter(found.route.terms, ruled.terms))
+
+
+def _refusal(ruled: Policy, named: Named, target: Target) -> InvalidRequest | Forbidden | None:
+    reason = ruled.refusal(named, str(target))
+    if reason is not None:
+        return InvalidRequest(reason)
+    if target.provider is None:
+        return None
+    return refuse_beside(ruled.terms, target.provider.litellm_provider, target.provider.name)
 
 
 def within(route: Route, allowed: Sequence[str]) -> Route:
@@ -157,12 +228,6 @@ def _plain_name(requested: str) -> str:
     return requested.removesuffix(LONG_CONTEXT_SUFFIX).removeprefix(PICKER_PREFIX)
 
 
-def is_router(name: str) -> bool:
-    """Whether OpenRouter, asked for `name`, decides more than who serves it (wire.md 2.1)."""
-    spelled = name.strip().lower()
-    return spelled.startswith(ROUTER_PREFIX) or PRESET in spelled or ONLINE_VARIANT in spelled.split(":")[1:]
-
-
 def family_of(claude_name: str) -> str | None:
     """The family of one of Claude's own names: `claude-haiku-4-5` -> haiku; None for other names."""
     if not claude_name.startswith("claude-"):
@@ -187,8 +252,11 @@ def _family_alias(name: str, team_id: int, aliases: Mapping[tuple[int | None, st
     return next((row for row in rows if row is not None and row.is_family), Alias(family, ("",), is_family=True))
 
 
-def _alias_targets(alias: Alias, directory: Directory) -> tuple[Target, ...]:
-    """Raises NotFound for the first that leads nowhere; a fallback that leads nowhere is passed over."""
+def _alias_targets(alias: Alias, directory: Directory) -> list[tuple[str, Target]]:
+    """What it leads to, each with what is written in the alias ("" where a setting is followed).
+
+    Raises NotFound for the first that leads nowhere; a fallback that leads nowhere is passed over.
+    """
     names = [name or default_target(alias.name) for name in alias.targets]
     found = [target_named(name, directory) for name in names]
     if found[0] is None:
@@ -196,14 +264,17 @@ def _alias_targets(alias: Alias, directory: Directory) -> tuple[Target, ...]:
             f"model: the alias {alias.name!r} leads to {names[0]!r}, which is not in the catalogue. "
             "An administrator can correct the alias, or refresh the catalogue with `manage.py sync_models`."
         )
-    return tuple(_with_transport(target, alias.transport) for target in found if target is not None)
+    pairs = zip(alias.targets, found, strict=True)
+    return [(written, _with_transport(target, alias.transport)) for written, target in pairs if target is not None]
 
 
 def target_named(name: str, directory: Directory) -> Target | None:
     """What an alias means by `name`: a model of the catalogue, one of a provider's, or a preset of OpenRouter's."""
-    if name.startswith(PRESET):
-        return Target(name, ModelFacts(id=name))
-    return _catalogue_target(name, directory) or _litellm_target(name, directory)
+    return _preset(name) or _catalogue_target(name, directory) or _litellm_target(name, directory)
+
+
+def _preset(name: str) -> Target | None:
+    return Target(name, ModelFacts(id=name)) if name.startswith(PRESET) else None
 
 
 def _with_transport(target: Target, wanted: str) -> Target:
@@ -226,7 +297,7 @@ def _catalogue_target(name: str, directory: Directory) -> Target | None:
         return Target(name, facts)
     base, _, variant = name.rpartition(":")
     facts = directory.models.get(base)
-    if facts is None or not variant:
+    if facts is None or not VARIANT.fullmatch(variant):  # what is spelled oddly would slip through a policy
         return None
     return Target(name, replace(facts, prices=None))  # a variant has prices of its own
 
@@ -244,8 +315,9 @@ def _litellm_target(name: str, directory: Directory) -> Target | None:
     return Target(model, ModelFacts(id=model, family=family), provider)
 
 
-def _unknown(requested: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(requested[:200], list(names), n=SUGGESTIONS, cutoff=0.3)
+def _unknown(requested: str, team_id: int, directory: Directory) -> str:
+    names = directory.listed_for(team_id, ())
+    near = difflib.get_close_matches(requested[:200], names, n=SUGGESTIONS, cutoff=0.3)
     hint = f" The nearest names are: {', '.join(near)}." if near else ""
     return f"model: {requested[:200]!r} is not known here.{hint}"
 
@@ -289,7 +361,29 @@ def load_directory() -> Directory:
         aliases={(row.team_id, row.name): _alias(row) for row in ModelAlias.objects.all()},
         models={row.id: model_facts(row) for row in CatalogModel.objects.all()},
         providers={row.name: _access(row) for row in Provider.objects.all()},
+        policies={row.team_id: _policy(row) for row in PolicyRow.objects.all()},
     )
+
+
+def _policy(row: PolicyRow) -> Policy:
+    """A row of accounts.models.Policy, as routing needs it; its demands in OpenRouter's words (wire.md 2.1)."""
+    prices = {"prompt": row.max_prompt_price, "completion": row.max_completion_price}
+    preferences = {
+        "data_collection": row.data_collection,
+        "zdr": row.zdr,
+        "only": split_globs(row.only_providers),
+        "ignore": split_globs(row.ignored_providers),
+        "sort": row.sort,
+        # Prices have few digits: a float prints them as they were written.
+        "max_price": {name: float(price) for name, price in prices.items() if price is not None},
+    }
+    terms = Terms(
+        system_addendum=row.system_addendum,
+        provider={name: value for name, value in preferences.items() if value},
+        max_output=row.max_output,
+        max_effort=row.max_effort,
+    )
+    return policy(split_globs(row.allowed_models), split_globs(row.denied_models), terms)
 
 
 def _alias(row: ModelAlias) -> Alias:

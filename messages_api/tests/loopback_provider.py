@@ -25,6 +25,7 @@ class Provider:
     left: asyncio.Event = field(default_factory=asyncio.Event)
     answer: Any = None
     refusal: tuple[int, Any] | None = None
+    elsewhere: str = ""  # where a refusal says that the answer is
     frames: list[bytes] = field(default_factory=list)
     content_type: str = "text/event-stream"
     stall_at: int | None = None  # before this frame; 0 is before the head
@@ -35,7 +36,7 @@ class Provider:
         self.asked.set()
         if self.refusal is not None:
             status, body = self.refusal
-            return web.json_response(body, status=status, headers={"Retry-After": "7"})
+            return web.json_response(body, status=status, headers=self._headers())
         try:
             if self.stall_at == 0:
                 await asyncio.sleep(30)
@@ -45,6 +46,9 @@ class Provider:
         except (asyncio.CancelledError, ConnectionError):
             self.left.set()
             raise
+
+    def _headers(self) -> dict[str, str]:
+        return {"Retry-After": "7", **({"Location": self.elsewhere} if self.elsewhere else {})}
 
     async def _play(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": self.content_type})

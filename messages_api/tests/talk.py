@@ -16,6 +16,7 @@ from messages_api.services.routing import Target, Transport
 from messages_api.services.terms import NO_TERMS
 from messages_api.services.translation.reasoning import PLAIN, RELAYED_THOUGHT, carried_by
 from messages_api.services.translation.relay_messages import THOUGHTS
+from messages_api.services.upstream.http import Sessions
 from messages_api.services.upstream.messages import MessagesUpstream
 from messages_api.services.upstream.openrouter import OpenRouterUpstream
 from messages_api.tests.stream_grammar import check_grammar, events_of, message_added_up
@@ -63,10 +64,10 @@ class Talk:
         return content
 
     def attempt(self, asked: Asked, target: Target) -> RelayedAttempt | TranslatedAttempt:
-        base_url = self.simulator.base_url
+        base_url, sessions = self.simulator.base_url, Sessions(self.session, self.session)
         if target.transport == "native":
-            return RelayedAttempt(asked, target, MessagesUpstream(self.session, base_url), KEY, 7)
-        return TranslatedAttempt(asked, target, OpenRouterUpstream(self.session, base_url), KEY, 7)
+            return RelayedAttempt(asked, target, MessagesUpstream(sessions, base_url), KEY, 7)
+        return TranslatedAttempt(asked, target, OpenRouterUpstream(sessions, base_url), KEY, 7)
 
     def told(self) -> int:
         """How many thoughts were told before the last answer; those of one answer that have no details are one."""

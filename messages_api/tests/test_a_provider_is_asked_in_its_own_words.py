@@ -13,6 +13,7 @@ from messages_api.errors import ApiError, UpstreamFailed
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.routing import ProviderAccess, Target
 from messages_api.services.terms import Terms
+from messages_api.services.upstream.http import Sessions
 from messages_api.services.upstream.litellm import LiteLlmUpstream
 from messages_api.tests.asked_upstream import BASH, SYSTEM, call_to, outcome, said, turn_after
 from messages_api.tests.loopback_provider import KEY_OF_PROVIDER, Provider, provider_on_loopback
@@ -56,7 +57,7 @@ async def provider() -> AsyncIterator[Provider]:
 async def upstream(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LiteLlmUpstream]:
     monkeypatch.setenv("AWS_REGION_NAME", "eu-central-1")
     async with aiohttp.ClientSession() as session:
-        client = LiteLlmUpstream(session, "http://127.0.0.1:9")
+        client = LiteLlmUpstream(Sessions(session, session), "http://127.0.0.1:9")
         yield client
         await client.close()
 

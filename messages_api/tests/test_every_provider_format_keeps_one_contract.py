@@ -18,6 +18,7 @@ from messages_api.errors import ApiError, InvalidRequest, TimedOut
 from messages_api.services.translation.chat import AnswerError, ChatChunk
 from messages_api.services.upstream import litellm as litellm_client
 from messages_api.services.upstream.base import ChatStream
+from messages_api.services.upstream.http import Sessions
 from messages_api.services.upstream.litellm import LiteLlmUpstream
 from messages_api.services.upstream.sse_reader import LONGEST_EVENT, LineTooLong
 from messages_api.tests.asked_upstream import BASH, LIST, SYSTEM, Outcome, call_to, outcome, said, turn_after
@@ -65,7 +66,7 @@ async def upstream(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LiteLlmUpst
     monkeypatch.setenv("AWS_REGION_NAME", "eu-central-1")
     # The session's bound is the gateway's to set; here it is as short as the one that is passed to LiteLLM.
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(None, sock_read=SILENCE * 4)) as session:
-        client = LiteLlmUpstream(session, "http://127.0.0.1:9")
+        client = LiteLlmUpstream(Sessions(session, session), "http://127.0.0.1:9")
         yield client
         await client.close()
 

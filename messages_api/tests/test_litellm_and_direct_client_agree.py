@@ -20,6 +20,7 @@ from messages_api.services.model_facts import ModelFacts
 from messages_api.services.routing import Target
 from messages_api.services.translation.chat import AnswerError
 from messages_api.services.upstream.base import ChatUpstream
+from messages_api.services.upstream.http import Sessions
 from messages_api.services.upstream.litellm import LiteLlmUpstream
 from messages_api.services.upstream.openrouter import OpenRouterUpstream
 from messages_api.tests.asked_upstream import BASH, SYSTEM, Outcome, call_to, outcome
@@ -58,12 +59,12 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def direct(simulator: SimulatorProcess, session: aiohttp.ClientSession) -> OpenRouterUpstream:
-    return OpenRouterUpstream(session, simulator.base_url, referer=REFERER)
+    return OpenRouterUpstream(Sessions(session, session), simulator.base_url, referer=REFERER)
 
 
 @pytest_asyncio.fixture
 async def litellm(simulator: SimulatorProcess, session: aiohttp.ClientSession) -> AsyncIterator[LiteLlmUpstream]:
-    upstream = LiteLlmUpstream(session, simulator.base_url, referer=REFERER)
+    upstream = LiteLlmUpstream(Sessions(session, session), simulator.base_url, referer=REFERER)
     yield upstream
     await upstream.close()
 
@@ -177,7 +178,7 @@ async def test_both_tell_the_same_of_a_key_that_is_refused(
 
 async def test_a_server_that_is_not_there_is_an_upstream_failure(session: aiohttp.ClientSession) -> None:
     for kind in (OpenRouterUpstream, LiteLlmUpstream):
-        upstream = kind(session, "http://127.0.0.1:9")
+        upstream = kind(Sessions(session, session), "http://127.0.0.1:9")
         with pytest.raises(UpstreamFailed, match="connection to the upstream failed"):
             await upstream.complete(call_to(openrouter_target(CLAUDE), "[[text]]", streamed=False))
 

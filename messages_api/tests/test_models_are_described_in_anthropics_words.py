@@ -49,11 +49,11 @@ def default_models(settings: Settings) -> None:
 
 
 def described(name: str) -> ModelInfo:
-    return ModelInfo.model_validate(model_info(name, DIRECTORY, TEAM))
+    return ModelInfo.model_validate(model_info(name, DIRECTORY, TEAM, ()))
 
 
 def everything(directory: Directory = DIRECTORY) -> list[dict[str, Any]]:
-    listed: list[dict[str, Any]] = list_models(directory, TEAM, Page(LARGEST_PAGE))["data"]
+    listed: list[dict[str, Any]] = list_models(directory, TEAM, (), Page(LARGEST_PAGE))["data"]
     return listed
 
 
@@ -99,7 +99,7 @@ def test_a_model_has_the_limits_of_the_catalogue() -> None:
 def test_an_aliass_own_limit_is_told() -> None:
     brief = Alias("brief", (OPUS.id,), is_family=False, terms=Terms(max_output=1_000))
     where = replace(DIRECTORY, aliases={(None, "brief"): brief})
-    assert model_info("brief", where, team_id=TEAM)["max_tokens"] == 1_000
+    assert model_info("brief", where, TEAM, ())["max_tokens"] == 1_000
 
 
 def test_nothing_is_invented_about_a_models_dates() -> None:
@@ -195,13 +195,13 @@ def test_a_name_tells_the_person_who_picks_it_which_model_answers() -> None:
 
 def test_pages_follow_each_other_both_ways() -> None:
     ids = [model["id"] for model in everything()]
-    first = list_models(DIRECTORY, TEAM, Page(4))
-    second = list_models(DIRECTORY, TEAM, Page(4, after_id=first["last_id"]))
-    back = list_models(DIRECTORY, TEAM, Page(4, before_id=second["first_id"]))
+    first = list_models(DIRECTORY, TEAM, (), Page(4))
+    second = list_models(DIRECTORY, TEAM, (), Page(4, after_id=first["last_id"]))
+    back = list_models(DIRECTORY, TEAM, (), Page(4, before_id=second["first_id"]))
     assert [model["id"] for page in (first, second) for model in page["data"]] == ids[:8]
     assert (first["first_id"], first["last_id"], first["has_more"]) == (ids[0], ids[3], True)
     assert (back["data"], back["has_more"]) == (first["data"], False)
-    last = list_models(DIRECTORY, TEAM, Page(4, after_id=ids[-1]))
+    last = list_models(DIRECTORY, TEAM, (), Page(4, after_id=ids[-1]))
     assert (last["data"], last["first_id"], last["has_more"]) == ([], None, False)
     with pytest.raises(InvalidRequest, match="after_id"):
-        list_models(DIRECTORY, TEAM, Page(4, after_id="nobody"))
+        list_models(DIRECTORY, TEAM, (), Page(4, after_id="nobody"))

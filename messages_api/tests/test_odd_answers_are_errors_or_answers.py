@@ -19,6 +19,7 @@ from messages_api.services.translation.response import message_of
 from messages_api.services.translation.stream import StreamTranslator
 from messages_api.services.translation.usage import charged, tokens_of
 from messages_api.services.upstream.base import ChatCall
+from messages_api.services.upstream.http import Sessions
 from messages_api.services.upstream.openrouter import OpenRouterUpstream
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -115,7 +116,7 @@ async def asked(handler: Handler, *, stream: bool) -> list[object]:
     call = ChatCall(Target("openai/x", facts), translate_request(request, model="openai/x", facts=facts), "sk-or-x")
     try:
         async with aiohttp.ClientSession() as session:
-            upstream = OpenRouterUpstream(session, f"http://127.0.0.1:{port}")
+            upstream = OpenRouterUpstream(Sessions(session, session), f"http://127.0.0.1:{port}")
             if not stream:
                 return [await upstream.complete(call)]
             arriving = await upstream.stream(call)

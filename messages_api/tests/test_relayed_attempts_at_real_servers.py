@@ -35,6 +35,7 @@ from messages_api.services.settlement import Settlement
 from messages_api.services.terms import NO_TERMS, Terms
 from messages_api.services.token_factors import TokenFactors
 from messages_api.services.translation.chat import AnswerError
+from messages_api.services.upstream.http import Sessions
 from messages_api.services.upstream.messages import MessagesUpstream
 from messages_api.tests.stream_grammar import check_grammar, events_of, message_added_up
 from testing.simulator_process import SimulatorProcess
@@ -101,7 +102,7 @@ def forgetful(simulator: SimulatorProcess) -> None:
 @pytest_asyncio.fixture
 async def upstream(simulator: SimulatorProcess) -> AsyncIterator[MessagesUpstream]:
     async with aiohttp.ClientSession() as session:
-        yield MessagesUpstream(session, simulator.base_url, referer="https://bridge.example")
+        yield MessagesUpstream(Sessions(session, session), simulator.base_url, referer="https://bridge.example")
 
 
 def openrouter(upstream: MessagesUpstream, asked: Asked, model: str = CLAUDE) -> RelayedAttempt:
@@ -508,7 +509,7 @@ async def test_a_stream_has_no_timer_of_its_own_and_a_whole_answer_keeps_the_ses
     provider.pieces = [0.6, *framed(*EVENTS)]
     patience = aiohttp.ClientTimeout(total=None, sock_read=0.2)
     async with aiohttp.ClientSession(timeout=patience) as session:
-        upstream = MessagesUpstream(session, "http://127.0.0.1:9")
+        upstream = MessagesUpstream(Sessions(session, session), "http://127.0.0.1:9")
         check_grammar(events_of(await all_of(relayed_to(provider, upstream, asked_for()))))
         error = await raised_by(relayed_to(provider, upstream, asked_for(streamed=False)), streamed=False)
         assert str(error) == "The upstream did not answer in time."

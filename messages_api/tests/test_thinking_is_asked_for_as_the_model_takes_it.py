@@ -95,3 +95,10 @@ def test_an_aliass_limit_of_the_answer_leaves_no_room_for_a_budget() -> None:
     thinking = {"type": "enabled", "budget_tokens": 2048}
     body = body_of(MODELS["takes a budget"], Terms(max_output=1000), 4096, thinking, None)
     assert (body["max_tokens"], body["reasoning"]) == (1000, {"enabled": False})
+
+
+def test_a_model_that_always_reasons_is_held_to_the_most_also_when_it_is_not_asked_to() -> None:
+    always, may = MODELS["always reasons"], MODELS["takes efforts"]
+    assert body_of(always, Terms(max_effort="low"), 64_000, None, None)["reasoning"] == {"effort": "low"}
+    assert "reasoning" not in body_of(always, Terms(), 64_000, None, None)
+    assert "reasoning" not in body_of(may, Terms(max_effort="low"), 64_000, None, None)

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from messages_api.errors import Forbidden, InvalidRequest
 from messages_api.services.terms import Terms
+from messages_api.services.upstream.http import Sessions
 from messages_api.services.upstream.litellm import LiteLlmUpstream
 from messages_api.tests.asked_upstream import BASH, call_to, outcome
 from messages_api.tests.loopback_provider import Provider, provider_on_loopback
@@ -29,7 +30,7 @@ async def provider() -> AsyncIterator[Provider]:
 async def upstream(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LiteLlmUpstream]:
     monkeypatch.setenv("AWS_REGION_NAME", "eu-central-1")
     async with aiohttp.ClientSession() as session:
-        client = LiteLlmUpstream(session, "http://127.0.0.1:9")
+        client = LiteLlmUpstream(Sessions(session, session), "http://127.0.0.1:9")
         yield client
         await client.close()
 

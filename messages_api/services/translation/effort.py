@@ -1,7 +1,7 @@
 """Owns how much a model is asked to think: `thinking` and `output_config.effort` become OpenRouter's `reasoning`.
 
 OpenRouter takes an effort or a budget, never both (wire.md 2.1). A model that cannot reason gets neither, and an alias
-may cap what is asked for.
+or a policy may cap what is asked for, and what a model that always reasons would do unasked.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,8 @@ def reasoning_parameter(
         case schemas.ThinkingAdaptive() | schemas.ThinkingBetweenTools():
             return {"effort": _nearest(_capped(effort or USUAL_EFFORT, max_effort), facts)}
         case None:
-            return {"effort": _nearest(_capped(effort, max_effort), facts)} if effort else None
+            asked = effort or (USUAL_EFFORT if max_effort and facts.reasoning_is_mandatory else None)
+            return {"effort": _nearest(_capped(asked, max_effort), facts)} if asked else None
 
 
 def has_budget(reasoning: Mapping[str, Any], facts: ModelFacts) -> bool:

@@ -9,9 +9,12 @@ from typing import Self
 from urllib.request import proxy_bypass
 
 import aiohttp
+from django.conf import settings
 from yarl import URL
 
-from messages_api.errors import ApiError, TimedOut, UpstreamFailed
+from accounts.addresses import refusal_of_url
+from accounts.way_out import AddressRefused
+from messages_api.errors import ApiError, Forbidden, TimedOut, UpstreamFailed
 from messages_api.services.upstream.failures import failure
 
 CONNECT_SECONDS = 10
@@ -30,11 +33,12 @@ Refused = Callable[[int, bytes, str | None], ApiError]
 
 @dataclass(frozen=True, slots=True)
 class HttpOrder:
-    """A call as it goes over HTTP."""
+    """A call as it goes over HTTP. Its address is judged unless it is one of the server's own settings."""
 
     url: URL
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    is_judged: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +49,27 @@ class HttpAnswer:
     generation_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """The two ways out: to where settings say, and to where people who write in the admin say (accounts.way_out)."""
+
+    own: aiohttp.ClientSession
+    judged: aiohttp.ClientSession
+
+    async def close(self) -> None:
+        await self.own.close()
+        await self.judged.close()
+
+
 class Http:
     """The way out; `refused` names the error of an answer that is not 200."""
 
-    def __init__(self, session: aiohttp.ClientSession, proxy: str = "") -> None:
-        self._session = session
+    def __init__(self, sessions: Sessions, proxy: str = "") -> None:
+        self._sessions = sessions
         self._proxy = URL(proxy) if proxy else None
 
     async def complete(self, order: HttpOrder, refused: Refused = failure) -> HttpAnswer:
-        response = await self._post(order, refused, self._session.timeout)
+        response = await self._post(order, refused, self._sessions.own.timeout)
         try:
             body = await _read(response)
         finally:
@@ -67,8 +83,11 @@ class Http:
         self, order: HttpOrder, refused: Refused, patience: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
         proxy = self._proxy_to(order.url)
+        if order.is_judged and proxy is not None:
+            check_text(order.url)  # what a name stands for is then the proxy's business
+        session = self._sessions.judged if order.is_judged and proxy is None else self._sessions.own
         try:
-            response = await self._session.post(
+            response = await session.post(
                 order.url, data=order.body, headers=order.headers, proxy=proxy, timeout=patience, allow_redirects=False
             )
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -156,8 +175,17 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(pieces)
 
 
+def check_text(url: URL | str) -> None:
+    """Raises Forbidden for an address that shows already that the server may not be sent there."""
+    refusal = refusal_of_url(str(url), allow_private=settings.ALLOW_PRIVATE_ADDRESSES)
+    if refusal is not None:
+        raise Forbidden(f"The upstream's address: {refusal}")
+
+
 def unreachable(error: Exception) -> ApiError:
-    """The upstream could not be reached, or the connection broke."""
+    """The upstream could not be reached, may not be, or the connection broke."""
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, AddressRefused):
+        return Forbidden(str(error.os_error.strerror))
     if isinstance(error, asyncio.TimeoutError):
         return TimedOut("The upstream did not answer in time.")
     return UpstreamFailed(f"The connection to the upstream failed: {type(error).__name__}.")

@@ -19,17 +19,17 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-import aiohttp
 import orjson
 from django.conf import settings
 from yarl import URL
 
+from accounts.way_out import judged_socket
 from messages_api.errors import ApiError, InvalidRequest, UpstreamFailed
 from messages_api.services.translation.chat import ChatChunk
 from messages_api.services.upstream import provider_request
 from messages_api.services.upstream.base import ChatCall, ChatStream, Completion
 from messages_api.services.upstream.failures import failure
-from messages_api.services.upstream.http import CONNECT_SECONDS, SILENCE_SECONDS, HttpOrder
+from messages_api.services.upstream.http import CONNECT_SECONDS, SILENCE_SECONDS, HttpOrder, Sessions, check_text
 from messages_api.services.upstream.openrouter import HttpChat, attribution
 from messages_api.services.upstream.provider_answer import NATIVE_ENDS, Fold
 from messages_api.services.upstream.provider_failures import refused, told
@@ -52,8 +52,8 @@ CHUNKS_ARE_KNOWN = frozenset({"anthropic", "azure", "bedrock", "gemini", "ollama
 class LiteLlmUpstream:
     """Whatever LiteLLM can reach. A target without a provider is OpenRouter's."""
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str, *, proxy: str = "", referer: str = "") -> None:
-        self._http = HttpChat(session, proxy)
+    def __init__(self, sessions: Sessions, base_url: str, *, proxy: str = "", referer: str = "") -> None:
+        self._http = HttpChat(sessions, proxy)
         self._openrouter_url = base_url
         self._referer = referer
 
@@ -92,10 +92,13 @@ class LiteLlmUpstream:
     def _place(self, call: ChatCall) -> Place:
         access, model = call.target.provider, call.target.model
         if access is None:
-            return Place(OPENROUTER, model, "OpenRouter", self._openrouter_url, call.api_key)
-        base_url = access.base_url or (self._openrouter_url if access.litellm_provider == OPENROUTER else "")
+            return Place(OPENROUTER, model, "OpenRouter", self._openrouter_url, call.api_key, is_own=True)
+        if access.base_url:
+            check_text(access.base_url)
+        is_own = not access.base_url and access.litellm_provider == OPENROUTER
+        base_url = self._openrouter_url if is_own else access.base_url
         key, family = access.api_key or "", call.target.facts.family
-        return Place(access.litellm_provider, model, access.name, base_url.rstrip("/"), key, family)
+        return Place(access.litellm_provider, model, access.name, base_url.rstrip("/"), key, family, is_own)
 
     async def _order(self, library: Library, place: Place, call: ChatCall) -> HttpOrder | None:
         """The request as LiteLLM prepares it; None for a provider that does not stream as OpenAI does."""
@@ -188,8 +191,20 @@ def _quieten(library: Library) -> None:
         its_logger.handlers.clear()  # they write to stderr beside our own, and unredacted
         its_logger.setLevel(logging.CRITICAL)
     import_module("httpx")._models.LineDecoder = Lines
+    _keep_it_out_of_private_networks()
     _stop_its_bookkeeping()
     _keep_the_ends_it_flattens(library)
+
+
+def _keep_it_out_of_private_networks() -> None:
+    """Where LiteLLM sends by itself, it connects to what we would connect to, and follows no redirect either.
+
+    Behind a proxy every connection is one to the proxy, which may well be in a private network.
+    """
+    import_module("httpx").Response.has_redirect_location = property(lambda _: False)
+    if not settings.HTTPS_PROXY:
+        handler: Any = import_module("litellm.llms.custom_httpx.http_handler")
+        handler.build_aiohttp_keepalive_socket_factory = lambda: judged_socket
 
 
 class Lines:
@@ -294,7 +309,7 @@ def _order(library: Library, place: Place, wish: Wish, headers: dict[str, str]) 
     if url.host == OPENAI_HOST and ways.provider != OPENAI:  # LiteLLM's default, and no place for another one's key
         raise UpstreamFailed(f"The provider {place.name} has no base URL. An administrator can give it one.")
     body = ways.config.transform_request(messages=wish.messages, headers=sent, **about)
-    return HttpOrder(url, {**sent, "Content-Type": "application/json"}, _encode(body))
+    return HttpOrder(url, {**sent, "Content-Type": "application/json"}, _encode(body), is_judged=not place.is_own)
 
 
 def _taken(library: Library, ways: Ways) -> Collection[str]:

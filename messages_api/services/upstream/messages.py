@@ -4,13 +4,12 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import aiohttp
 from yarl import URL
 
 from messages_api.errors import ApiError
 from messages_api.services.routing import ProviderAccess, Target
 from messages_api.services.upstream.failures import failure
-from messages_api.services.upstream.http import Http, HttpAnswer, HttpOrder, HttpStream, Refused
+from messages_api.services.upstream.http import Http, HttpAnswer, HttpOrder, HttpStream, Refused, Sessions
 from messages_api.services.upstream.openrouter import attribution
 
 #: For a client that names none; Anthropic's own API demands one (wire.md 1.1).
@@ -33,8 +32,8 @@ class MessagesCall:
 class MessagesUpstream:
     """A target without a provider is OpenRouter's. Raises ApiError for what goes wrong on the way."""
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str, *, proxy: str = "", referer: str = "") -> None:
-        self._http = Http(session, proxy)
+    def __init__(self, sessions: Sessions, base_url: str, *, proxy: str = "", referer: str = "") -> None:
+        self._http = Http(sessions, proxy)
         self._openrouter_url = URL(f"{base_url}/messages")
         self._attribution = attribution(referer)
 
@@ -48,11 +47,12 @@ class MessagesUpstream:
         headers = {"Content-Type": "application/json", **VERSION, **call.headers}
         provider = call.target.provider
         if provider is not None:
-            return HttpOrder(_address(provider), {**headers, **_credentials(call.api_key)}, call.body)
+            headers |= _credentials(call.api_key)
+            return HttpOrder(_address(provider), headers, call.body, is_judged=True)
         headers |= {**self._attribution, "Authorization": f"Bearer {call.api_key}"}
         if BETA in headers:
             headers[OPENROUTER_BETA] = headers[BETA]
-        return HttpOrder(self._openrouter_url, headers, call.body)
+        return HttpOrder(self._openrouter_url, headers, call.body, is_judged=False)
 
 
 def _address(provider: ProviderAccess) -> URL:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterator
 
-import aiohttp
 import msgspec
 from yarl import URL
 
@@ -10,7 +9,7 @@ from messages_api.errors import ApiError, UpstreamFailed
 from messages_api.services.translation.chat import ChatChunk, decode_chunk, tells_error
 from messages_api.services.upstream.base import ChatCall, Completion
 from messages_api.services.upstream.failures import failure, failure_in_answer
-from messages_api.services.upstream.http import Http, HttpOrder, HttpStream, Refused
+from messages_api.services.upstream.http import Http, HttpOrder, HttpStream, Refused, Sessions
 from messages_api.services.upstream.sse_reader import LineTooLong, SseReader
 
 DONE = b"[DONE]"
@@ -19,8 +18,8 @@ DONE = b"[DONE]"
 class HttpChat:
     """Carries chat completions to whatever answers as OpenAI does; `refused` names the error of a refusal."""
 
-    def __init__(self, session: aiohttp.ClientSession, proxy: str = "") -> None:
-        self._http = Http(session, proxy)
+    def __init__(self, sessions: Sessions, proxy: str = "") -> None:
+        self._http = Http(sessions, proxy)
 
     async def complete(self, order: HttpOrder, refused: Refused = failure) -> Completion:
         answer = await self._http.complete(order, refused)
@@ -37,8 +36,8 @@ class HttpChat:
 class OpenRouterUpstream:
     """OpenRouter's chat completions, and those of anything that speaks like it."""
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str, *, proxy: str = "", referer: str = "") -> None:
-        self._http = HttpChat(session, proxy)
+    def __init__(self, sessions: Sessions, base_url: str, *, proxy: str = "", referer: str = "") -> None:
+        self._http = HttpChat(sessions, proxy)
         self._url = URL(f"{base_url}/chat/completions")
         self._headers = {"Content-Type": "application/json", **attribution(referer)}
 
@@ -50,7 +49,7 @@ class OpenRouterUpstream:
 
     def _order(self, call: ChatCall) -> HttpOrder:
         headers = {**self._headers, "Authorization": f"Bearer {call.api_key}"}
-        return HttpOrder(self._url, headers, call.translation.encode())
+        return HttpOrder(self._url, headers, call.translation.encode(), is_judged=False)
 
 
 def attribution(referer: str) -> dict[str, str]:

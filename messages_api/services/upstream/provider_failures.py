@@ -13,7 +13,8 @@ from typing import Any
 import orjson
 
 from accounts.redaction import redact
-from messages_api.errors import ApiError, InvalidRequest, TimedOut, UpstreamFailed
+from accounts.way_out import AddressRefused
+from messages_api.errors import ApiError, Forbidden, InvalidRequest, TimedOut, UpstreamFailed
 from messages_api.services.upstream.failures import failure
 from messages_api.services.upstream.provider_request import Chat, Place
 from messages_api.services.upstream.sse_reader import LineTooLong
@@ -41,6 +42,8 @@ def _api_error(place: Place, error: Exception) -> ApiError:
     response = next((cause.response for cause in chain if type(cause).__name__ == "HTTPStatusError"), None)
     if response is not None:
         return refused(place, response.status_code, _body(chain), response.headers.get("retry-after"))
+    if kept_in := next((cause for cause in chain if isinstance(cause, AddressRefused)), None):
+        return Forbidden(str(kept_in.strerror))
     if any(isinstance(cause, TimeoutError) or type(cause).__name__.endswith("Timeout") for cause in chain):
         return TimedOut(f"{place.name} did not answer in time.")
     if missing := next((cause for cause in chain if isinstance(cause, ModuleNotFoundError)), None):

@@ -77,6 +77,7 @@ class Place:
     base_url: str
     api_key: str = field(repr=False)
     family: str = ""
+    is_own: bool = False  # OpenRouter, where the settings say it is
 
     @property
     def full_model(self) -> str:
