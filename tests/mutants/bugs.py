@@ -294,7 +294,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         35,
         "messages_api/services/stream.py",
-        "await write(encode_error(told(error), self._settlement.entry.request_id))",
+        "await write(encode_error(as_api_error(error), self._settlement.entry.request_id))",
         """await write(b'event: message_stop\\ndata: {"type":"message_stop"}\\n\\n')""",
         f"{TESTS}/test_an_answer_on_its_way.py::test_after_its_first_word_a_broken_answer_ends_in_an_error",
     ),
@@ -381,14 +381,14 @@ BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         46,
-        "messages_api/services/upstream/failures.py",
+        "messages_api/services/failures.py",
         "retry_after=retry_after or _retry_after(fields))",
         'retry_after=retry_after or _retry_after(fields) or "60")',
         f"{TESTS}/test_upstream_failures_keep_their_words.py::test_a_retry_after_is_never_made_up",
     ),
     Bug(
         47,
-        "messages_api/services/upstream/failures.py",
+        "messages_api/services/failures.py",
         "return errors.InvalidRequest(_too_long(redact(message)))",
         "return errors.InvalidRequest(redact(message))",
         f"{TESTS}/test_upstream_failures_keep_their_words.py"

@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from messages_api.errors import ApiError, TimedOut, UpstreamFailed
-from messages_api.services.upstream.failures import failure
+from messages_api.services.failures import Speaker, failure
 
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 280
@@ -24,15 +24,16 @@ GENERATION = "X-Generation-Id"
 #: A stream's silence is watched from outside, once a second for all streams: a timer for each read costs more.
 STREAM_PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
 
-#: The error of an answer that is not 200, from its status, its body and its Retry-After.
-Refused = Callable[[int, bytes, str | None], ApiError]
+#: The error of an answer that is not 200: from whose it is, its status, its body and its Retry-After.
+Refused = Callable[[Speaker, int, bytes, str | None], ApiError]
 
 
 @dataclass(frozen=True, slots=True)
 class HttpOrder:
-    """A call as it goes over HTTP."""
+    """A call as it goes over HTTP, to `speaker`, with its key among the headers."""
 
     url: URL
+    speaker: Speaker
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
@@ -74,7 +75,7 @@ class Http:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise unreachable(error) from error
         if response.status != 200:
-            raise await refusal(response, refused)
+            raise await refusal(response, order.speaker, refused)
         return response
 
     def _proxy_to(self, url: URL) -> URL | None:
@@ -128,7 +129,7 @@ class HttpStream:
             self._response.close()
 
 
-async def refusal(response: aiohttp.ClientResponse, refused: Refused = failure) -> ApiError:
+async def refusal(response: aiohttp.ClientResponse, speaker: Speaker, refused: Refused) -> ApiError:
     """The error of a response that is not 200; the connection is given back or closed."""
     try:
         body = b""
@@ -138,7 +139,7 @@ async def refusal(response: aiohttp.ClientResponse, refused: Refused = failure) 
         pass  # what has come of it may say enough
     finally:
         response.close()
-    return refused(response.status, body, response.headers.get("Retry-After"))
+    return refused(speaker, response.status, body, response.headers.get("Retry-After"))
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
