@@ -124,7 +124,7 @@ async def _complete(attempts: Attempts, settlement: Settlement) -> bytes:
         raise TimedOut("The upstream did not answer in time.") from None
     finally:
         try:
-            attempts.current.note(settlement.entry)
+            attempts.note()
         finally:
             await attempts.close()
     settlement.note_first_byte()

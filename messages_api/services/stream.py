@@ -112,7 +112,7 @@ class MessageStream:
             self._settlement.end(error)
 
     def _note(self) -> None:
-        self._attempts.current.note(self._settlement.entry)
+        self._attempts.note()
 
     async def _noted(self) -> AsyncGenerator[bytes, None]:
         """The answer, and when it was heard of."""

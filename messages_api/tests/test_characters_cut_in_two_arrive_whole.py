@@ -155,3 +155,13 @@ def test_a_chunk_that_can_be_decoded_is_not_looked_at(monkeypatch: pytest.Monkey
     for piece in ("a", SMILE, "\U0010d83d"):
         for ascii_only in (True, False):
             reader.read(json.dumps(text(piece), ensure_ascii=ascii_only).encode())
+
+
+def test_a_private_character_beside_half_of_one_is_not_taken_for_a_half() -> None:
+    """In bytes of its own, where the half needs an escape."""
+    reader, answer = ChunkReader(OPENROUTER), translator()
+    first = '{"choices":[{"delta":{"content":"\U0010d83d\U0010de00\\ud83d"}}]}'.encode()
+    chunks = [first, json.dumps(text(SECOND)).encode(), json.dumps(finish("length")).encode()]
+    events = [event for chunk in chunks for event in answer.feed(reader.read(chunk))]
+    message = orjson.loads(msgspec.json.encode(fold([*events, *answer.finish()])))
+    assert said_by(message, "text", "text") == ["\U0010d83d\U0010de00" + SMILE]

@@ -56,6 +56,12 @@ class Attempts:
         self._is_started = True
         return self.current.start()
 
+    def note(self) -> None:
+        """Put what the answer told so far onto the entry; nothing for an attempt that waits to be asked."""
+        entry = self._settlement.entry
+        if not entry.is_between_attempts:
+            self.current.note(entry)
+
     async def close(self) -> None:
         await self.current.close()
 

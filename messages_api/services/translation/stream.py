@@ -26,8 +26,8 @@ from messages_api.services.translation.tools import NO_TOOLS, Tools
 from messages_api.services.translation.usage import anthropic_usage, estimated_usage
 
 Events = list[out.Event]
-#: Far beyond any answer; an upstream that goes on for ever must not fill the memory.
-MOST_CHARACTERS = 64 * 1024 * 1024
+#: What a request may hold that sends the answer back; an upstream that goes on for ever must not fill the memory.
+MOST_CHARACTERS = 32 * 1024 * 1024
 MOST_BLOCKS = 10_000
 
 

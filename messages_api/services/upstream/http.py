@@ -17,7 +17,9 @@ from messages_api.services.failures import Speaker, failure
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 280
 ERROR_BYTES = 256 * 1024
-LARGEST_ANSWER = 80 * 1024 * 1024
+#: A conversation goes on only with its answers in the next request, whose body may have 32 MB: what is longer than that
+#: is of no use to any client. The longest honest one, a million tokens written with escapes throughout, is below it.
+LARGEST_ANSWER = 32 * 1024 * 1024
 #: How long the end of a connection may come after the end of its answer, for the connection to be used again.
 END_SECONDS = 0.25
 GENERATION = "X-Generation-Id"
