@@ -135,7 +135,7 @@ async def test_what_litellm_read_is_joined_likewise() -> None:
     async with provider_on_loopback() as provider, aiohttp.ClientSession() as session:
         upstream = LiteLlmUpstream(session, provider.base_url)
         provider.frames = [
-            line.replace(b"Hel", b"Hi \\ud83d").replace(b"lo!", b"\\ude00!")
+            line.replace(b"Hel", b"Hi \\ud83d").replace(b"lo!", "\\ude00!\U0010d83d".encode())
             for line in OLLAMA.frames(Scripted("Hello!"))
         ]
         provider.content_type = OLLAMA.content_type
@@ -143,7 +143,7 @@ async def test_what_litellm_read_is_joined_likewise() -> None:
             upstream, call_to(provider.target(OLLAMA.kind, OLLAMA.model), "Hi", streamed=True, tools=[])
         )
         await upstream.close()
-    assert said(found) == [("text", f"Hi {SMILE}!")]
+    assert said(found) == [("text", f"Hi {SMILE}!\U0010d83d")]
 
 
 def test_a_chunk_that_can_be_decoded_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +161,9 @@ def test_a_private_character_beside_half_of_one_is_not_taken_for_a_half() -> Non
     """In bytes of its own, where the half needs an escape."""
     reader, answer = ChunkReader(OPENROUTER), translator()
     first = '{"choices":[{"delta":{"content":"\U0010d83d\U0010de00\\ud83d"}}]}'.encode()
-    chunks = [first, json.dumps(text(SECOND)).encode(), json.dumps(finish("length")).encode()]
+    second = json.dumps(text(SECOND + "\U0010d83d"), ensure_ascii=True).encode()
+    third = json.dumps(text("\U0010de00"), ensure_ascii=False).encode()
+    chunks = [first, second, third, json.dumps(finish("length")).encode()]
     events = [event for chunk in chunks for event in answer.feed(reader.read(chunk))]
     message = orjson.loads(msgspec.json.encode(fold([*events, *answer.finish()])))
-    assert said_by(message, "text", "text") == ["\U0010d83d\U0010de00" + SMILE]
+    assert said_by(message, "text", "text") == ["\U0010d83d\U0010de00" + SMILE + "\U0010d83d\U0010de00"]

@@ -2,7 +2,7 @@
 
 A server whose language keeps text in UTF-16 may cut a character between its two halves, and JSON can write a half
 alone (`"\\ud83d"`). Decoders refuse that and UTF-8 has no bytes for it, so a half waits here for the other one. Nothing
-of this is looked at until a chunk cannot be decoded, or a half waits.
+of this is looked at until a chunk cannot be decoded.
 """
 
 import re
@@ -55,14 +55,11 @@ def _halves(character: str) -> list[int]:
 class CutCharacters:
     """The halves of one answer that wait, each with the place of the text that goes on with the other one."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_stand_ins: bool) -> None:
+        """Whether the chunks were decoded from what `decodable` made, or hold halves as they are."""
+        self._with_stand_ins = with_stand_ins
         self._waiting: dict[Hashable, str] = {}
         self._ids: dict[int | None, str] = {}
-
-    @property
-    def are_open(self) -> bool:
-        """Whether the next chunk has to be looked at, even if it can be decoded."""
-        return bool(self._waiting)
 
     def joined(self, chunk: ChatChunk) -> ChatChunk:
         """The chunk with whole characters only. A half at the very end of an answer is left out."""
@@ -114,8 +111,13 @@ class CutCharacters:
     def _text(self, text: str | None, place: Hashable) -> str | None:
         if not text:
             return text
-        halves = _STANDS_IN.sub(lambda found: chr(ord(found[0]) - AWAY), self._waiting.pop(place, "") + text)
-        whole = halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+        if self._with_stand_ins:
+            text = _STANDS_IN.sub(lambda found: chr(ord(found[0]) - AWAY), text)
+        whole = (
+            (self._waiting.pop(place, "") + text)
+            .encode("utf-16-le", "surrogatepass")
+            .decode("utf-16-le", "surrogatepass")
+        )
         if "\ud800" <= whole[-1] <= "\udbff":
             self._waiting[place], whole = whole[-1], whole[:-1]
         return _HALF.sub(LOST, whole)

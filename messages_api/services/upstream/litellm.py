@@ -68,7 +68,7 @@ class LiteLlmUpstream:
             arguments = _arguments(place, _body(call, place))
             async with asyncio.timeout(SILENCE_SECONDS):
                 answer = await library.acompletion(**arguments)
-            return Completion(CutCharacters().joined(Fold(place).chunk(answer)), "")
+            return Completion(CutCharacters(with_stand_ins=False).joined(Fold(place).chunk(answer)), "")
 
     async def stream(self, call: ChatCall) -> ChatStream:
         place = self._place(call)
@@ -122,7 +122,7 @@ class LiteLlmStream:
         self.heard_at = time.monotonic()
 
     async def __aiter__(self) -> AsyncIterator[list[ChatChunk]]:
-        fold, cut = Fold(self._place), CutCharacters()
+        fold, cut = Fold(self._place), CutCharacters(with_stand_ins=False)
         with as_api_errors(self._place.speaker):
             async for piece in self._source:
                 self.heard_at = time.monotonic()

@@ -11,7 +11,7 @@ from yarl import URL
 from messages_api.errors import ApiError, UpstreamFailed
 from messages_api.services.failures import OPENROUTER, Speaker, failure, failure_in_answer
 from messages_api.services.sse_reader import LineTooLong, SseReader
-from messages_api.services.translation.chat import ChatChunk, decode_chunk, tells_error
+from messages_api.services.translation.chat import NO_ERROR, ChatChunk, decode_chunk, tells_error
 from messages_api.services.translation.cut_characters import CutCharacters, decodable
 from messages_api.services.upstream.base import ChatCall, Completion
 from messages_api.services.upstream.http import Http, HttpOrder, HttpStream, Refused
@@ -115,24 +115,25 @@ class ChunkReader:
 
     def __init__(self, speaker: Speaker) -> None:
         self._speaker = speaker
-        self._cut = CutCharacters()
+        self._cut: CutCharacters | None = None  # until a character was cut
 
     def read(self, payload: bytes) -> ChatChunk:
         try:
-            chunk = decode_chunk(payload)
-            if self._cut.are_open:
-                self._cut.joined(chunk)
+            chunk = decode_chunk(payload) if self._cut is None else self._joined(payload, self._cut)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             chunk = self._mended(payload, error)
         for part in (chunk, *(chunk.choices or ())):
-            if tells_error(part):
+            if part.error is not NO_ERROR and tells_error(part):  # the first spares most chunks a call
                 raise failure_in_answer(self._speaker, bytes(part.error))
         return chunk
 
     def _mended(self, payload: bytes, error: Exception) -> ChatChunk:
         """A chunk that could not be decoded, if nothing but a character that was cut in two was to blame."""
-        mended = decodable(payload)
-        if mended != payload:
+        if self._cut is None and decodable(payload) != payload:
+            self._cut = CutCharacters(with_stand_ins=True)
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                return self._cut.joined(decode_chunk(mended))
+                return self._joined(payload, self._cut)
         raise UpstreamFailed(f"The upstream sent something that is not a chat completion: {error}") from error
+
+    def _joined(self, payload: bytes, cut: CutCharacters) -> ChatChunk:
+        return cut.joined(decode_chunk(decodable(payload)))
