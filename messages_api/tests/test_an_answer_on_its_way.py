@@ -244,7 +244,7 @@ async def test_an_answer_that_speaks_needs_no_ping(send: Send) -> None:
 
 
 async def test_an_answer_without_content_is_given_up_although_its_upstream_lives(send: Send, ledger: Ledger) -> None:
-    way = await send([30.0, END])
+    way = await send([5.0, END])
     assert way.received.endswith(b"}\n\n")
     assert b"timeout_error" in way.received
     assert (await record(ledger)).status == 504

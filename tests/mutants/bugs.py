@@ -84,6 +84,14 @@ BUGS: tuple[Bug, ...] = (
         "::test_calls_whose_fragments_are_mixed_are_two_blocks_one_after_the_other",
     ),
     Bug(
+        8,
+        f"{TRANSLATION}/pieces.py",
+        "if name and call.is_whole():",
+        "if False:",
+        f"{TESTS}/test_tool_calls_arrive_whole.py"
+        "::test_two_calls_of_one_tool_are_two_where_nothing_but_its_name_says_so",
+    ),
+    Bug(
         9,
         f"{TRANSLATION}/stream.py",
         "if is_blank and call.name not in self._tools.needing_arguments:",
@@ -313,6 +321,13 @@ BUGS: tuple[Bug, ...] = (
         "setattr(record, name, value)",
         "bridge_project/tests/test_log_lines_hold_no_secret.py"
         "::test_a_key_is_taken_out_of_the_message_its_arguments_and_extras",
+    ),
+    Bug(
+        36,
+        "messages_api/services/failures.py",
+        "words = without(speaker.key, _own_words(fields, metadata))[:LONGEST_WORDS]",
+        "words = _own_words(fields, metadata)[:LONGEST_WORDS]",
+        f"{TESTS}/test_no_error_tells_the_key_that_pays.py::test_in_mid_stream",
     ),
     Bug(
         37,
