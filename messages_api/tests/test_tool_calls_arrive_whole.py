@@ -76,6 +76,26 @@ def test_no_arguments_are_an_empty_object_only_for_a_tool_that_requires_none(arg
     assert events("Bash")[-1]["type"] == "error"
 
 
+def test_arguments_with_half_a_character_in_them_arrive_as_the_model_wrote_them() -> None:
+    """JSON may hold it, escaped; the client's own JSON decides what it makes of it."""
+    arguments = '{"c": "\\ud83d", "d": "\\ude00"}'
+    chunks = [call({"name": "Bash", "arguments": arguments}, index=0, call_id="call_1"), finish("tool_calls")]
+    events = translated(chunks)
+    check_grammar(events)
+    deltas = [event["delta"]["partial_json"] for event in events if event["type"] == "content_block_delta"]
+    assert "".join(deltas) == arguments
+    assert message_added_up(events)["content"][0]["input"] == {"c": "\ud83d", "d": "\ude00"}
+    calls = [{"id": "call_1", "type": "function", "function": {"name": "Bash", "arguments": arguments}}]
+    assert whole(completion_of({"tool_calls": calls}, "tool_calls"))["content"][0]["input"]["d"] == "\ude00"
+
+
+def test_an_empty_piece_of_a_call_that_is_whole_does_not_part_what_is_said_after_it() -> None:
+    begun = call({"name": "a", "arguments": '{"n":1}'}, index=0, call_id="call_1")
+    empty = [call({"arguments": piece}, index=0) for piece in ("", " ", None)]
+    message = message_in([begun, text("b"), *empty, text("c"), finish("tool_calls")])
+    assert said_by(message, "text", "text") == ["bc"]
+
+
 @pytest.mark.parametrize("arguments", ['{"c": "ec', "[]", '"ls"', "null", "{}{}", "{'c': 1}"])
 def test_arguments_that_are_no_object_are_an_error(arguments: str) -> None:
     events = translated([call({"name": "a", "arguments": arguments}, index=0, call_id="call_1"), finish("tool_calls")])

@@ -100,6 +100,13 @@ class ChatUsage(Struct, gc=False):
     completion_tokens_details: CompletionDetails | None = None
     server_tool_use_details: ServerToolDetails | None = None
 
+    def __bool__(self) -> bool:
+        """Whether it says anything: some servers send an empty one behind the true one."""
+        return self != NO_USAGE
+
+
+NO_USAGE = ChatUsage()
+
 
 class ChatChunk(Struct, gc=False):
     """One event of a stream, or a whole answer."""

@@ -21,6 +21,7 @@ from messages_api.services.translation.chat import (
     UrlCitation,
     text_of_content,
 )
+from messages_api.services.translation.cut_characters import decodable
 from messages_api.services.translation.names import legal_id
 from messages_api.services.translation.reasoning import has_text, reasoning_of, text_of
 from messages_api.services.translation.tools import Tools
@@ -58,7 +59,7 @@ class ToolCall:
         """Whether the arguments are a complete JSON object. Most fragments fail at the first look."""
         if self._is_whole is None:
             last = next((text for text in map(str.rstrip, reversed(self._fragments)) if text), "")
-            self._is_whole = last.endswith("}") and _is_object(self.arguments)
+            self._is_whole = last.endswith("}") and is_object(self.arguments)
         return self._is_whole
 
 
@@ -181,8 +182,12 @@ def _begins_another(call: ToolCall, name: str, text: str) -> bool:
     return call.is_named_again and text.lstrip().startswith("{")
 
 
-def _is_object(text: str) -> bool:
+def is_object(text: str) -> bool:
+    """Whether `text` is a JSON object. It may hold half a character, escaped, which the decoder refuses to read."""
     try:
         return isinstance(orjson.loads(text), dict)
-    except orjson.JSONDecodeError:
-        return False
+    except orjson.JSONDecodeError as error:
+        if "surrogate" not in str(error):
+            return False
+    mended = decodable(text.encode())
+    return mended != text.encode() and is_object(mended.decode())
