@@ -73,6 +73,7 @@ _TOO_LONG = re.compile(
 _STATUS = re.compile(r"[45]\d\d")
 #: What follows is cut off, before anything is looked for in it.
 LONGEST_WORDS = 16 * 1024
+LONGEST_RETRY_AFTER = 64
 _LARGE_NUMBER = re.compile(r"\d[\d,]{3,18}")
 _MAXIMUM = re.compile(
     r"(?:length is|allowed|limit is|limit of|window of|maximum of)[ (]*(\d[\d,]{3,18})", re.IGNORECASE
@@ -97,7 +98,7 @@ def failure(speaker: Speaker, status: int, body: bytes, retry_after: str | None 
     except orjson.JSONDecodeError:
         parsed = None
     error = parsed.get("error", parsed) if isinstance(parsed, dict) else None
-    return _error(speaker, status, error, retry_after)
+    return _error(speaker, status, error, retry_after if retry_after and _is_sound(retry_after) else None)
 
 
 def failure_in_answer(speaker: Speaker, raw: bytes) -> ApiError:
@@ -162,6 +163,11 @@ def _too_long(message: str) -> str:
 
 def _number(digits: str) -> int:
     return int(digits.replace(",", ""))
+
+
+def _is_sound(retry_after: str) -> bool:
+    """Whether a header of ours can say it, and it may be a number or a date."""
+    return retry_after.isascii() and retry_after.isprintable() and len(retry_after) <= LONGEST_RETRY_AFTER
 
 
 def _retry_after(fields: dict[str, Any]) -> str | None:

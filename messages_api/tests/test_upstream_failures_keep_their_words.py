@@ -234,6 +234,11 @@ def test_a_retry_after_is_passed_on_as_it_is(retry_after: str) -> None:
     assert failure(OPENROUTER, 503, body(), retry_after).headers() == {"retry-after": retry_after}
 
 
+@pytest.mark.parametrize("retry_after", ["\udcff", "soon \u2028", "7" * 100, "7\x00"])
+def test_a_retry_after_that_no_header_can_hold_is_left_out(retry_after: str) -> None:
+    assert failure(OPENROUTER, 429, body(), retry_after).headers() == {}
+
+
 @pytest.mark.parametrize("status", [429, 500, 503, 529])
 def test_a_retry_after_is_never_made_up(status: int) -> None:
     assert failure(OPENROUTER, status, body()).headers() == {}

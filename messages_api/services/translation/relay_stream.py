@@ -90,7 +90,7 @@ class AnswerRelay:
         self.is_ended = False
         self._message_id, self._model, self._family = message_id, model, family
         self._input_tokens = input_tokens
-        self._speaker = Speaker(key=secret)
+        self._speaker = Speaker("The upstream", secret)
         self._told: Fields = {}  # the usage of message_start and message_delta
         self._begun: list[bytes] = []  # the parts of an event whose end is still to come
         self._size = 0  # of them
