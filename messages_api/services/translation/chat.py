@@ -116,11 +116,17 @@ class ChatChunk(Struct, gc=False):
     choices: list[Choice] | None = None
     usage: ChatUsage | None = None
     error: Raw = NO_ERROR
+    message: Raw = NO_ERROR  # of an error that is the whole of a chunk: no answer has one here
 
 
 def tells_error(part: Choice | ChatChunk) -> bool:
     """Whether an error is told in place of, or in the middle of, an answer. Some providers write `error: null`."""
     return part.error is not NO_ERROR and bytes(part.error) != b"null"
+
+
+def is_error(chunk: ChatChunk) -> bool:
+    """Whether a chunk without choices is itself the error, as vLLM's are in the middle of a stream."""
+    return bytes(chunk.message).startswith(b'"')
 
 
 def text_of_content(content: str | list[ContentPart] | None) -> str:

@@ -11,7 +11,7 @@ from yarl import URL
 from messages_api.errors import ApiError, UpstreamFailed
 from messages_api.services.failures import OPENROUTER, Speaker, failure, failure_in_answer
 from messages_api.services.sse_reader import LineTooLong, SseReader
-from messages_api.services.translation.chat import NO_ERROR, ChatChunk, decode_chunk, tells_error
+from messages_api.services.translation.chat import NO_ERROR, ChatChunk, decode_chunk, is_error, tells_error
 from messages_api.services.translation.cut_characters import CutCharacters, decodable
 from messages_api.services.upstream.base import ChatCall, Completion
 from messages_api.services.upstream.http import Http, HttpOrder, HttpStream, Refused
@@ -125,6 +125,8 @@ class ChunkReader:
         for part in (chunk, *(chunk.choices or ())):
             if part.error is not NO_ERROR and tells_error(part):  # the first spares most chunks a call
                 raise failure_in_answer(self._speaker, bytes(part.error))
+        if chunk.choices is None and is_error(chunk):
+            raise failure_in_answer(self._speaker, payload)
         return chunk
 
     def _mended(self, payload: bytes, error: Exception) -> ChatChunk:
