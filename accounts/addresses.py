@@ -4,6 +4,7 @@ An address that people write (a provider's base URL, a webhook) is judged as it 
 name stands for is known only when it is connected to: `accounts.way_out` judges that.
 """
 
+import errno
 import re
 import socket
 from collections.abc import Iterable
@@ -21,6 +22,17 @@ _GLOBAL_UNICAST: Final = ip_network("2000::/3")
 _NAT64: Final = ip_network("64:ff9b::/96")
 LOCAL_NAME: Final = "localhost"
 SETTING: Final = "ALLOW_PRIVATE_ADDRESSES"
+_NOT_THERE: Final = (
+    "The address that was to be called is in a private network or on this machine, where this server may not be sent. "
+    f"Whoever keeps the server can allow it with {SETTING}=true."
+)
+
+
+class AddressRefused(OSError):
+    """A connection to a private address was about to be made. The message does not tell which: it may be shown."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EACCES, _NOT_THERE)
 
 
 def refusal_of_url(url: str, *, allow_private: bool) -> str | None:

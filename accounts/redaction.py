@@ -1,6 +1,8 @@
 """Owns what a secret looks like in text, and its removal from anything a person will read. Pure."""
 
+import json
 import re
+from urllib.parse import quote
 
 # In this order: keys by their makers' prefixes; what follows a word that announces a secret; passwords inside URLs.
 _SECRETS = re.compile(
@@ -11,6 +13,20 @@ _SECRETS = re.compile(
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)",
     re.IGNORECASE,
 )
+
+
+#: A shorter key (`none`, `EMPTY`: servers on one's own machine want any) is taken out only where it stands alone.
+_SHORT = 8
+
+
+def without(secret: str, text: str) -> str:
+    """`text` without `secret`, which need not look like one: as it is, and as addresses and JSON write it."""
+    for form in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]} if secret else ():
+        if form not in text:
+            continue
+        alone = rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9])"
+        text = text.replace(form, "[redacted]") if len(form) >= _SHORT else re.sub(alone, "[redacted]", text)
+    return text
 
 
 def redact(text: str) -> str:

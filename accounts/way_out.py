@@ -4,25 +4,12 @@ A name may stand for another address each time it is asked for, so a look before
 courtesy, and what counts is the address that a socket is made for. A connection that is open already costs nothing.
 """
 
-import errno
 import socket
 from typing import Any
 
 from django.conf import settings
 
-from accounts.addresses import host_of, is_public, refusal_of_addresses, refusal_of_url
-
-NOT_THERE = (
-    "The address that was to be called is in a private network or on this machine, where this server may not be sent. "
-    "Whoever keeps the server can allow it with ALLOW_PRIVATE_ADDRESSES=true."
-)
-
-
-class AddressRefused(OSError):
-    """A connection to a private address was about to be made. The message does not tell which: it may be shown."""
-
-    def __init__(self) -> None:
-        super().__init__(errno.EACCES, NOT_THERE)
+from accounts.addresses import AddressRefused, host_of, is_public, refusal_of_addresses, refusal_of_url
 
 
 def refusal_now(url: str) -> str | None:

@@ -17,11 +17,11 @@ from benchmarks.workloads import MODEL
 from messages_api.schemas import MessagesRequest, parse_request
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.sse import encode
+from messages_api.services.sse_reader import SseReader
 from messages_api.services.translation.chat import decode_chunk
 from messages_api.services.translation.request import Translation, translate_request
 from messages_api.services.translation.response import message_of
 from messages_api.services.translation.stream import StreamTranslator
-from messages_api.services.upstream.sse_reader import SseReader
 
 DONE = b"[DONE]"
 HEADERS = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}

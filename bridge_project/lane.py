@@ -20,7 +20,7 @@ from django.urls.exceptions import Resolver404
 from accounts import authentication
 from accounts.authentication import Caller
 from messages_api import errors
-from messages_api.api_view import ApiRequest, EventStreamResponse, error_response, log_refusal, told
+from messages_api.api_view import ApiRequest, EventStreamResponse, error_response, log_refusal, refusal_for
 from messages_api.errors import ApiError
 from messages_api.services.settlement import ClientStalled
 
@@ -54,7 +54,7 @@ class ApiLane(ASGIHandler):
         except ClientGone:
             return
         except Exception as error:
-            refusal = told(error)
+            refusal = refusal_for(error)
             log_refusal(scope["method"], scope["path"], request_id, refusal)
             await _respond(error_response(refusal, request_id), request_id, send)
             return

@@ -81,7 +81,7 @@ class ApiView(APIView):
             response = _response(await (handler or self.refuse_method)(self.api_request, *args, **kwargs))
             self.log_answer(response)
         except Exception as error:
-            response = self._refuse(told(error))
+            response = self._refuse(refusal_for(error))
         if response.status_code == errors.MethodNotAllowed.status:
             response["allow"] = ", ".join(self.allowed_methods)
         return response
@@ -132,7 +132,7 @@ def error_response(error: ApiError, request_id: str) -> HttpResponse:
     )
 
 
-def told(error: Exception) -> ApiError:
+def refusal_for(error: Exception) -> ApiError:
     """The error as the client is told it. What nobody foresaw is logged with its traceback."""
     if isinstance(error, ApiError):
         return error

@@ -432,14 +432,14 @@ def _decode(field: str, decode: Callable[[Any], Any], data: bytes | Raw) -> Any:
     except RecursionError:
         raise InvalidRequest(f"{field or 'body'}: nested too deeply") from None
     except msgspec.ValidationError as error:
-        raise InvalidRequest(told(field or "body", error)) from None
+        raise InvalidRequest(worded(field or "body", error)) from None
     except msgspec.DecodeError as error:
         raise InvalidRequest(f"{field or 'body'}: not valid JSON: {error}") from None
     except UnicodeDecodeError:
         raise InvalidRequest(f"{field or 'body'}: not valid UTF-8") from None
 
 
-def told(field: str, error: msgspec.ValidationError) -> str:
+def worded(field: str, error: msgspec.ValidationError) -> str:
     """What is wrong and where, in words of our own where msgspec knows no more than that a value is none it expects."""
     reason, _, rest = str(error).partition(" - at `$")
     path = field + rest.rstrip("`")

@@ -9,7 +9,7 @@ from messages_api.errors import InvalidRequest
 from messages_api.schemas import parse_envelope
 from messages_api.services.gateway import running_gateway
 from messages_api.services.messages import Incoming, answer
-from messages_api.services.model_list import LARGEST_PAGE, Page, list_models, model_info
+from messages_api.services.model_list import LARGEST_PAGE, LISTED_STAGES, STAGES, Page, list_models, model_info
 from messages_api.services.routing import current_directory, route_for
 from messages_api.services.stream import MessageStream
 from messages_api.services.token_count import count_tokens
@@ -78,6 +78,17 @@ def _relayed_headers(request: ApiRequest) -> dict[str, str]:
 
 def _page(request: ApiRequest) -> Page:
     limit = request.GET.get("limit", "20")
-    if not limit.isdecimal() or not 1 <= int(limit) <= LARGEST_PAGE:
+    if not limit.isdecimal() or len(limit) > len(str(LARGEST_PAGE)) or not 1 <= int(limit) <= LARGEST_PAGE:
         raise InvalidRequest(f"limit: must be a number from 1 to {LARGEST_PAGE}")
-    return Page(int(limit), request.GET.get("after_id", ""), request.GET.get("before_id", ""))
+    after_id, before_id = request.GET.get("after_id", ""), request.GET.get("before_id", "")
+    if after_id and before_id:
+        raise InvalidRequest("before_id: give after_id or before_id, not both")
+    return Page(int(limit), after_id, before_id, _stages(request))
+
+
+def _stages(request: ApiRequest) -> frozenset[str]:
+    """The SDK for Python writes a list with brackets, others repeat the name."""
+    asked = request.GET.getlist("lifecycle[]") + request.GET.getlist("lifecycle")
+    if unknown := [stage for stage in asked if stage not in STAGES]:
+        raise InvalidRequest(f"lifecycle: {unknown[0][:100]!r} is not one of {', '.join(STAGES)}")
+    return frozenset(asked) or LISTED_STAGES

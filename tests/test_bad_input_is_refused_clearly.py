@@ -77,6 +77,10 @@ def test_a_bad_body_is_refused_by_the_name_of_its_field(server: ServerProcess, b
         ("GET", "/v1/models/no/such/model", 404, "not_found_error"),
         ("GET", "/v1/models?limit=5000", 400, "invalid_request_error"),
         ("GET", "/v1/models?limit=five", 400, "invalid_request_error"),
+        ("GET", f"/v1/models?limit={'9' * 5000}", 400, "invalid_request_error"),
+        ("GET", "/v1/models?after_id=sonnet&before_id=sonnet", 400, "invalid_request_error"),
+        ("GET", "/v1/models?lifecycle=young", 400, "invalid_request_error"),
+        ("GET", "/v1/models?lifecycle[]=active&lifecycle[]=", 400, "invalid_request_error"),
         ("GET", "/v1/models?after_id=nobody", 400, "invalid_request_error"),
     ],
 )

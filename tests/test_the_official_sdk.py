@@ -73,6 +73,8 @@ def test_tokens_are_counted_and_never_zero(client: anthropic.Anthropic) -> None:
 
 
 def test_models_are_listed_in_pages(client: anthropic.Anthropic) -> None:
+    assert client.models.list(lifecycle=["active", "retired"], limit=1).data
+    assert client.models.list(lifecycle=["retired"]).data == []
     first = client.models.list(limit=5)
     assert len(first.data) == 5
     assert first.has_more

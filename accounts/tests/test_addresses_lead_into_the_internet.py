@@ -8,7 +8,7 @@ import pytest
 from pytest_django import Settings
 
 from accounts import way_out
-from accounts.addresses import is_public, refusal_of_addresses, refusal_of_url
+from accounts.addresses import AddressRefused, is_public, refusal_of_addresses, refusal_of_url
 
 PRIVATE = [
     "http://127.0.0.1:8000/v1",
@@ -150,7 +150,7 @@ def test_no_socket_is_made_for_a_private_address(settings: Settings, address: st
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     entry = (family, socket.SOCK_STREAM, 6, "", (address, 80))
     settings.ALLOW_PRIVATE_ADDRESSES = False
-    with pytest.raises(way_out.AddressRefused):
+    with pytest.raises(AddressRefused):
         way_out.judged_socket(entry)
     settings.ALLOW_PRIVATE_ADDRESSES = True
     way_out.judged_socket(entry).close()
@@ -161,7 +161,7 @@ def test_a_blocking_client_connects_to_what_was_judged(monkeypatch: pytest.Monke
         connection = http.client.HTTPConnection("localhost", listener.getsockname()[1], timeout=2)
         monkeypatch.setattr(connection, "_create_connection", way_out.judged_connection)
         settings.ALLOW_PRIVATE_ADDRESSES = False
-        with pytest.raises(way_out.AddressRefused):
+        with pytest.raises(AddressRefused):
             connection.connect()
         settings.ALLOW_PRIVATE_ADDRESSES = True
         connection.connect()

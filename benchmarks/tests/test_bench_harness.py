@@ -17,10 +17,10 @@ from benchmarks.report import Comparison, harness_is_sound, regressions, table, 
 from benchmarks.upstream import END_OF_CHUNKS, streamed_answer, whole_answer
 from benchmarks.workloads import WORKLOADS, ask, expected
 from messages_api.services.sse import encode
+from messages_api.services.sse_reader import SseReader
 from messages_api.services.translation.chat import decode_chunk
 from messages_api.services.translation.response import message_of
 from messages_api.services.translation.stream import StreamTranslator
-from messages_api.services.upstream.sse_reader import SseReader
 
 W1, W2, W3 = WORKLOADS["W1"], WORKLOADS["W2"], WORKLOADS["W3"]
 VARIANT = 5

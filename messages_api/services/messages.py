@@ -18,7 +18,7 @@ from messages_api.services.attempts.translated import TranslatedAttempt
 from messages_api.services.gateway import RESTARTING, Gateway
 from messages_api.services.paying_key import paying_key
 from messages_api.services.routing import Route, Target, current_directory, route_for
-from messages_api.services.settlement import Settlement, told
+from messages_api.services.settlement import Settlement, as_api_error
 from messages_api.services.stream import MessageStream
 from messages_api.services.token_estimate import estimate_tokens
 from usage.services.admission import NotRecorded
@@ -67,7 +67,7 @@ async def answer(gateway: Gateway, incoming: Incoming) -> bytes | MessageStream:
         return await _complete(attempts, settlement)
     except Exception as error:
         settlement.end(error)
-        refusal = told(error)
+        refusal = as_api_error(error)
         refusal.is_logged = True
         raise refusal from error
     except asyncio.CancelledError as error:
@@ -124,7 +124,7 @@ async def _complete(attempts: Attempts, settlement: Settlement) -> bytes:
         raise TimedOut("The upstream did not answer in time.") from None
     finally:
         try:
-            attempts.current.note(settlement.entry)
+            attempts.note()
         finally:
             await attempts.close()
     settlement.note_first_byte()

@@ -14,20 +14,26 @@ CREATED_AT = "1970-01-01T00:00:00Z"
 #: Of Claude's models; the SDK's `ModelLine`.
 LINES = ("haiku", "sonnet", "opus", "fable", "mythos")
 LARGEST_PAGE = 1000
+#: The stages of a model's life, and those that are listed unasked; the SDK's `ModelListParams`.
+STAGES = ("active", "deprecated", "retired")
+LISTED_STAGES = frozenset(STAGES[:2])
+#: Whatever can be asked for here. What is gone from the catalogue is not in the list at all.
+STAGE = "active"
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of the list: at most `limit` names, after or before one."""
+    """Which part of the list: at most `limit` names, after or before one, in these stages of their life."""
 
     limit: int = 20
     after_id: str = ""
     before_id: str = ""
+    stages: frozenset[str] = LISTED_STAGES
 
 
 def list_models(directory: Directory, team_id: int, allowed: Sequence[str], page: Page) -> dict[str, Any]:
     """One page of the list. Raises InvalidRequest for a cursor that is not in it."""
-    ids = _names(directory, team_id, allowed)
+    ids = _names(directory, team_id, allowed) if STAGE in page.stages else []
     start, end = 0, len(ids)
     if page.after_id:
         start = _position(ids, page.after_id, "after_id") + 1
@@ -62,7 +68,7 @@ def model_info(name: str, directory: Directory, team_id: int, allowed: Sequence[
         "id": name,
         "display_name": _display_name(name, facts),
         "created_at": CREATED_AT,
-        "lifecycle": "active",
+        "lifecycle": STAGE,
         "deprecated_at": None,
         "retires_at": None,
         "line": _line(facts),

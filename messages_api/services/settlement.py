@@ -20,7 +20,7 @@ class ClientStalled(Exception):
     """The client has stopped reading its answer."""
 
 
-def told(error: BaseException) -> ApiError:
+def as_api_error(error: BaseException) -> ApiError:
     """The error as the client is told it."""
     if isinstance(error, ApiError):
         return error
@@ -57,7 +57,7 @@ def _outcome(error: BaseException | None) -> Outcome:
         return Outcome(State.COMPLETED, 200)
     if isinstance(error, asyncio.CancelledError | ClientStalled):
         return Outcome(State.ABORTED, CLIENT_GONE)
-    answer = told(error)
+    answer = as_api_error(error)
     return Outcome(State.ERROR, answer.status, answer.type, answer.message)
 
 

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from messages_api.errors import ApiError, TimedOut
 from messages_api.services.attempts.sequence import Attempts
-from messages_api.services.settlement import ClientStalled, Settlement, told
+from messages_api.services.settlement import ClientStalled, Settlement, as_api_error
 from messages_api.services.sse import PING, encode_error
 
 Write = Callable[[bytes], Awaitable[None]]
@@ -78,7 +78,7 @@ class MessageStream:
         if error is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STALL_SECONDS):  # nobody ticks any more
-                    await write(encode_error(told(error), self._settlement.entry.request_id))
+                    await write(encode_error(as_api_error(error), self._settlement.entry.request_id))
 
     def interrupt(self, reason: ApiError | ClientStalled) -> None:
         """End the answer from outside: with an error the client is told, or because it has stopped reading."""
@@ -112,7 +112,7 @@ class MessageStream:
             self._settlement.end(error)
 
     def _note(self) -> None:
-        self._attempts.current.note(self._settlement.entry)
+        self._attempts.note()
 
     async def _noted(self) -> AsyncGenerator[bytes, None]:
         """The answer, and when it was heard of."""

@@ -187,6 +187,22 @@ async def test_the_next_target_answers_when_the_first_is_busy(send: Send, ledger
     assert (await record(ledger)).model == "model-1"
 
 
+async def test_a_client_that_leaves_in_the_wait_leaves_no_attempt_that_was_never_made(
+    send: Send, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 5.0)  # longer than the patience: the start goes out meanwhile
+    way = Way([])
+    sending = asyncio.create_task(send([BROKEN], [WORD, END], targets=2, way=way))
+    while not way.received:  # noqa: ASYNC110  # the way is written to by the code under test, which knows no event
+        await asyncio.sleep(TICK)
+    sending.cancel()
+    await asyncio.wait({sending})
+    row = await record(ledger)
+    assert way.received == START
+    assert [(attempt["target"], attempt["status"]) for attempt in row.attempts] == [("model-0", 502)]
+    assert (row.state, row.model, row.output_tokens) == ("aborted", "model-0", 1)
+
+
 async def test_what_failed_after_pings_is_asked_again_too_and_starts_once(send: Send) -> None:
     way = await send([0.5, BROKEN], [0.3, WORD, END])
     assert way.received.count(START) == 1
@@ -228,7 +244,7 @@ async def test_an_answer_that_speaks_needs_no_ping(send: Send) -> None:
 
 
 async def test_an_answer_without_content_is_given_up_although_its_upstream_lives(send: Send, ledger: Ledger) -> None:
-    way = await send([30.0, END])
+    way = await send([5.0, END])
     assert way.received.endswith(b"}\n\n")
     assert b"timeout_error" in way.received
     assert (await record(ledger)).status == 504

@@ -3,10 +3,10 @@
 import orjson
 import pytest
 
+from messages_api.services import sse_reader
+from messages_api.services.sse_reader import LineTooLong, SseReader
 from messages_api.services.translation import pieces, stream
 from messages_api.services.translation.chat import AnswerError, ChatChunk, decode_chunk
-from messages_api.services.upstream import sse_reader
-from messages_api.services.upstream.sse_reader import LineTooLong, SseReader
 from messages_api.tests.translated import Json, call, delta, text, translator
 
 HUGE = "x" * 1000

@@ -46,6 +46,7 @@ def judge(body: bytes) -> None:
 TEXT = {"type": "text", "text": "a"}
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
 SCHEMA = {"type": "object"}
+SEARCH = {"type": "web_search_20250305", "name": "web_search"}
 
 BAD = [
     # --- not JSON, or not an object ---
@@ -104,6 +105,8 @@ BAD = [
     pytest.param(with_tool(name=5, input_schema=SCHEMA), "tools[1].name", id="a number for a tool's name"),
     pytest.param(with_tool(name="", input_schema=SCHEMA), "tools[1].name", id="an empty tool's name"),
     pytest.param(with_tool(name="Read", input_schema="any"), "tools[1].input_schema", id="a string for a schema"),
+    pytest.param(with_tool(**SEARCH, max_uses=0), "tools[1].max_uses", id="a search that may not be used"),
+    pytest.param(with_tool(**SEARCH, max_uses=-1), "tools[1].max_uses", id="fewer searches than none"),
     pytest.param(
         with_assistant({"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": "ls"}),
         "messages[1].content[0].input",
@@ -175,6 +178,7 @@ def test_the_good_request_that_these_are_made_from_is_accepted() -> None:
     judge(request_bytes())
     judge(with_user(TEXT, IMAGE))
     judge(with_tool(name="Read", input_schema=SCHEMA))
+    judge(with_tool(**SEARCH, max_uses=1))
 
 
 @pytest.mark.parametrize(

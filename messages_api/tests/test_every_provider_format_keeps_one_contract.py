@@ -15,12 +15,12 @@ import pytest_asyncio
 
 from messages_api import errors
 from messages_api.errors import ApiError, InvalidRequest, TimedOut
+from messages_api.services.sse_reader import LONGEST_EVENT, LineTooLong
 from messages_api.services.translation.chat import AnswerError, ChatChunk
 from messages_api.services.upstream import litellm as litellm_client
 from messages_api.services.upstream.base import ChatStream
 from messages_api.services.upstream.http import Sessions
 from messages_api.services.upstream.litellm import LiteLlmUpstream
-from messages_api.services.upstream.sse_reader import LONGEST_EVENT, LineTooLong
 from messages_api.tests.asked_upstream import BASH, LIST, SYSTEM, Outcome, call_to, outcome, said, turn_after
 from messages_api.tests.loopback_provider import KEY_OF_PROVIDER, Provider, provider_on_loopback
 from messages_api.tests.provider_formats import (

@@ -1,18 +1,18 @@
 """`/v1/models` says what each name can do, in the SDK's shape, and Claude Code's picker shows every model."""
 
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import orjson
 import pytest
-from anthropic.types import ModelInfo, ModelLine
+from anthropic.types import ModelInfo, ModelLine, ModelListParams
 from pydantic import BaseModel
 from pytest_django import Settings
 
 from messages_api.errors import InvalidRequest
 from messages_api.services.catalog import SNAPSHOT, catalog_model
 from messages_api.services.model_facts import ModelFacts
-from messages_api.services.model_list import LARGEST_PAGE, LINES, Page, list_models, model_info
+from messages_api.services.model_list import LARGEST_PAGE, LINES, STAGES, Page, list_models, model_info
 from messages_api.services.routing import Alias, Directory, ProviderAccess, model_facts, resolve
 from messages_api.services.terms import Terms
 
@@ -205,3 +205,21 @@ def test_pages_follow_each_other_both_ways() -> None:
     assert (last["data"], last["first_id"], last["has_more"]) == ([], None, False)
     with pytest.raises(InvalidRequest, match="after_id"):
         list_models(DIRECTORY, TEAM, (), Page(4, after_id="nobody"))
+
+
+@pytest.mark.parametrize("stages", [{"active"}, {"active", "retired"}])
+def test_models_in_the_stages_that_are_asked_for_are_listed(stages: set[str]) -> None:
+    listed = list_models(DIRECTORY, TEAM, (), Page(LARGEST_PAGE, stages=frozenset(stages)))["data"]
+    assert listed == everything()
+    assert {model["lifecycle"] for model in listed} == {"active"}
+
+
+@pytest.mark.parametrize("stages", [{"deprecated"}, {"retired"}, {"deprecated", "retired"}])
+def test_where_only_other_stages_are_asked_for_nothing_is_listed(stages: set[str]) -> None:
+    page = list_models(DIRECTORY, TEAM, (), Page(LARGEST_PAGE, stages=frozenset(stages)))
+    assert page == {"data": [], "has_more": False, "first_id": None, "last_id": None}
+
+
+def test_the_stages_are_the_sdks() -> None:
+    stages, *_ = get_args(get_type_hints(ModelListParams)["lifecycle"])
+    assert get_args(stages) == STAGES

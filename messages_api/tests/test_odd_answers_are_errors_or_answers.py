@@ -8,8 +8,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from messages_api.errors import InvalidRequest
+from messages_api.errors import ApiError, InvalidRequest
 from messages_api.schemas import parse_request
+from messages_api.services.failures import OPENROUTER
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.routing import Target
 from messages_api.services.translation.chat import AnswerError, ChatUsage, CostDetails, decode_chunk
@@ -20,7 +21,7 @@ from messages_api.services.translation.stream import StreamTranslator
 from messages_api.services.translation.usage import charged, tokens_of
 from messages_api.services.upstream.base import ChatCall
 from messages_api.services.upstream.http import Sessions
-from messages_api.services.upstream.openrouter import OpenRouterUpstream
+from messages_api.services.upstream.openrouter import ChunkReader, OpenRouterUpstream
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -48,6 +49,26 @@ def test_content_may_be_a_list_of_parts() -> None:
         b'"finish_reason":"stop"}],"usage":{"prompt_tokens":1.0,"completion_tokens":2.5}}'
     )
     assert message_of(chunk, translator()).content == [Text("ab")]
+
+
+@pytest.mark.parametrize(
+    ("payload", "status"),
+    [
+        (b'{"object":"error","message":"No, says Tom","type":"BadRequestError","code":400}', 400),  # vLLM
+        (b'{"message":"No, says Tom","choices":null}', 502),
+    ],
+)
+def test_an_error_may_be_the_whole_of_a_chunk(payload: bytes, status: int) -> None:
+    with pytest.raises(ApiError, match="No, says Tom") as raised:
+        ChunkReader(OPENROUTER).read(payload)
+    assert raised.value.status == status
+
+
+@pytest.mark.parametrize(
+    "payload", [b'{"message":"Hi","choices":[]}', b'{"message":{"role":"assistant"}}', b'{"message":null}', b"{}"]
+)
+def test_a_chunk_without_words_of_an_error_is_none(payload: bytes) -> None:
+    assert not ChunkReader(OPENROUTER).read(payload).choices
 
 
 def test_calls_with_different_names_are_different_calls() -> None:

@@ -592,6 +592,11 @@ def test_of_a_whole_answer_likewise() -> None:
     assert whole["content"] == said[:1]
 
 
+def test_a_key_that_is_refused_in_mid_stream_is_not_said_to_be_openrouters() -> None:
+    with pytest.raises(ApiError, match="The upstream refused the key that pays for this request: No such key"):
+        fed(relay_of(), [told_error(type="authentication_error", message="No such key")])
+
+
 def test_an_error_in_mid_stream_does_not_tell_the_key_that_pays() -> None:
     relay = AnswerRelay(message_id="msg_ours", model="m", secret="hunter two")
     with pytest.raises(ApiError) as told:

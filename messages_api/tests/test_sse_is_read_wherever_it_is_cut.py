@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from messages_api.services.upstream.sse_reader import SseReader
+from messages_api.services.sse_reader import SseReader
 
 # Line ends of other alphabets are ordinary characters of a payload: cutting a line at them lost whole chunks elsewhere.
 LETTERS = st.sampled_from([*'ab:{}"[] \t,', "é", "\u0085", "\u2028", "\u2029", "字", "🙂", "data: ", "[DONE]"])

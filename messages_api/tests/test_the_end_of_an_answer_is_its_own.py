@@ -52,6 +52,32 @@ def test_the_upstreams_word_for_the_end_is_translated(reason: str, native: str, 
     assert message_in([text("a"), finish(reason, native_finish_reason=native)])["stop_reason"] == told
 
 
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("eos", "end_turn"),  # Together
+        ("end_turn", "end_turn"),
+        ("model_length", "model_context_window_exceeded"),  # Mistral
+        ("model_context_window_exceeded", "model_context_window_exceeded"),  # Z.AI
+        ("max_tokens", "max_tokens"),
+        ("sensitive", "refusal"),  # Z.AI
+    ],
+)
+def test_providers_of_ones_own_have_their_own_words_for_an_end(reason: str, told: str) -> None:
+    assert message_in([text("a"), finish(reason)])["stop_reason"] == told
+    cut = call({"name": "a", "arguments": '{"n"'}, index=0, call_id="call_1")
+    events = translated([cut, finish(reason)])
+    check_grammar(events)
+    assert events[-1]["type"] == ("error" if told == "end_turn" else "message_stop")
+
+
+@pytest.mark.parametrize("reason", ["network_error", "insufficient_system_resource", "abort", "never heard of"])
+def test_an_end_that_is_a_failure_or_unknown_is_an_error(reason: str) -> None:
+    events = translated([text("a"), finish(reason)])
+    check_grammar(events)
+    assert reason in events[-1]["error"]["message"]
+
+
 def refused(chunks: list[Json]) -> Event:
     message = message_in(chunks)
     assert message["stop_reason"] == "refusal"

@@ -99,6 +99,21 @@ def test_what_the_user_adds_to_a_result_comes_behind_it() -> None:
     assert [message["role"] for message in chat[2:]] == ["tool", "user"]
 
 
+def test_what_was_said_beside_several_results_keeps_its_order() -> None:
+    """Results in two user messages, and an instruction before them: that comes behind what belongs to the results."""
+    chat = chat_of(
+        [
+            {"role": "user", "content": "Begin."},
+            {"role": "assistant", "content": [call("toolu_1"), call("toolu_2")]},
+            {"role": "system", "content": "third"},
+            {"role": "user", "content": [result("toolu_1"), text("first")]},
+            {"role": "user", "content": [result("toolu_2"), text("second")]},
+            {"role": "user", "content": "fourth"},
+        ]
+    )
+    assert [message["content"] for message in chat[4:]] == ["first", "second", "third", "fourth"]
+
+
 def test_an_image_in_a_result_is_seen_and_not_read_as_text() -> None:
     chat = chat_of(
         [

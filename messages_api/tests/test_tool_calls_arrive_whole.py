@@ -76,6 +76,26 @@ def test_no_arguments_are_an_empty_object_only_for_a_tool_that_requires_none(arg
     assert events("Bash")[-1]["type"] == "error"
 
 
+def test_arguments_with_half_a_character_in_them_arrive_as_the_model_wrote_them() -> None:
+    """JSON may hold it, escaped; the client's own JSON decides what it makes of it."""
+    arguments = '{"c": "\\ud83d", "d": "\\ude00"}'
+    chunks = [call({"name": "Bash", "arguments": arguments}, index=0, call_id="call_1"), finish("tool_calls")]
+    events = translated(chunks)
+    check_grammar(events)
+    deltas = [event["delta"]["partial_json"] for event in events if event["type"] == "content_block_delta"]
+    assert "".join(deltas) == arguments
+    assert message_added_up(events)["content"][0]["input"] == {"c": "\ud83d", "d": "\ude00"}
+    calls = [{"id": "call_1", "type": "function", "function": {"name": "Bash", "arguments": arguments}}]
+    assert whole(completion_of({"tool_calls": calls}, "tool_calls"))["content"][0]["input"]["d"] == "\ude00"
+
+
+def test_an_empty_piece_of_a_call_that_is_whole_does_not_part_what_is_said_after_it() -> None:
+    begun = call({"name": "a", "arguments": '{"n":1}'}, index=0, call_id="call_1")
+    empty = [call({"arguments": piece}, index=0) for piece in ("", " ", None)]
+    message = message_in([begun, text("b"), *empty, text("c"), finish("tool_calls")])
+    assert said_by(message, "text", "text") == ["bc"]
+
+
 @pytest.mark.parametrize("arguments", ['{"c": "ec', "[]", '"ls"', "null", "{}{}", "{'c': 1}"])
 def test_arguments_that_are_no_object_are_an_error(arguments: str) -> None:
     events = translated([call({"name": "a", "arguments": arguments}, index=0, call_id="call_1"), finish("tool_calls")])
@@ -142,6 +162,48 @@ def test_an_id_that_is_repeated_with_every_fragment_is_one_call() -> None:
         ]
     )
     assert said_by(message, "tool_use", "input") == [{"n": 1}]
+
+
+ONE_PIECE = [{"name": "a", "arguments": '{"n":1}'}, {"name": "a", "arguments": '{"n":2}'}]
+NAME_FIRST = [{"name": "a"}, {"arguments": '{"n"'}, {"arguments": ":1}"}, {"name": "a"}, {"arguments": '\n{"n":2}'}]
+EVERY_NAME = [{"name": "a", "arguments": piece} for piece in ('{"n"', ":1}", "", " ", '{"n"', ":2}", "")]
+
+
+@pytest.mark.parametrize("index", [0, None])
+@pytest.mark.parametrize(
+    "fragments", [ONE_PIECE, NAME_FIRST, EVERY_NAME], ids=["one piece", "name first", "every name"]
+)
+def test_two_calls_of_one_tool_are_two_where_nothing_but_its_name_says_so(
+    fragments: list[Json], index: int | None
+) -> None:
+    """No ids, one index: behind whole arguments the tool is named again, and arguments begin again."""
+    message = message_in([*[call(fragment, index=index) for fragment in fragments], finish("tool_calls")])
+    assert said_by(message, "tool_use", "input") == [{"n": 1}, {"n": 2}]
+    assert len(set(said_by(message, "tool_use", "id"))) == 2
+
+
+def test_a_name_that_is_repeated_behind_whole_arguments_is_no_other_call() -> None:
+    pieces = ['{"n"', ":1}", "", "\n", None]
+    message = message_in(
+        [*[call({"name": "a", "arguments": piece}, index=0) for piece in pieces], finish("tool_calls")]
+    )
+    assert said_by(message, "tool_use", "input") == [{"n": 1}]
+
+
+@pytest.mark.parametrize(
+    ("more", "call_id"),
+    [
+        ({"arguments": '{"n":2}'}, None),
+        ({"name": "a", "arguments": '{"n":2}'}, "call_1"),
+        ({"name": "a", "arguments": "}"}, None),
+    ],
+    ids=["no name", "the same id", "no beginning"],
+)
+def test_what_may_be_one_call_written_wrongly_is_an_error_and_not_two(more: Json, call_id: str | None) -> None:
+    first = call({"name": "a", "arguments": '{"n":1}'}, index=0, call_id=call_id)
+    events = translated([first, call(more, index=0, call_id=call_id), finish("tool_calls")])
+    check_grammar(events)
+    assert events[-1]["type"] == "error"
 
 
 @pytest.mark.parametrize("call_id", ["call_1", "", None])

@@ -231,6 +231,28 @@ def test_merging_many_parts_takes_time_in_proportion() -> None:
     assert min(seconds(4_000) for _ in range(3)) < 8 * min(seconds(1_000) for _ in range(3))
 
 
+@pytest.mark.parametrize("family", ["openai", "anthropic"])
+def test_parts_that_all_refer_to_one_large_definition_count_as_often_as_they_do(family: str) -> None:
+    """The root's combinators are merged with what they refer to: 3000 times 600 properties took seconds."""
+    large = {"properties": {f"p{place}": {"type": "string"} for place in range(600)}}
+    schema = {"type": "object", "allOf": [{"$ref": "#/$defs/Large"}] * 3_000, "$defs": {"Large": large}}
+    with pytest.raises(SchemaTooLarge, match="what its references stand for"):
+        acceptable_schema(schema, family)
+    assert acceptable_schema(schema, "google")["properties"] == {}  # where what is too much is described
+
+
+def test_properties_that_nothing_else_has_are_not_compared_at_every_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compared(*_: Any, **__: Any) -> str:
+        raise AssertionError
+
+    monkeypatch.setattr(json, "dumps", compared)
+    schema: dict[str, Any] = arguments(**{f"p{place}": {"type": "string"} for place in range(100)})
+    for level in range(20):
+        schema = {"anyOf": [schema, arguments(**{f"q{level}": {"type": "string"}})]}
+    accepted = acceptable_schema({"type": "object", **schema}, "openai")
+    assert len(accepted["properties"]) == 120
+
+
 @pytest.mark.parametrize(
     ("values", "accepted"),
     [

@@ -18,7 +18,7 @@ from messages_api.errors import (
     TooLarge,
     UpstreamFailed,
 )
-from messages_api.services.upstream.failures import failure, failure_in_answer
+from messages_api.services.failures import OPENROUTER, failure, failure_in_answer
 
 WORDS = "No endpoints found that support the requested parameters (see `tools.3`): try again."
 
@@ -28,7 +28,7 @@ def body(message: object = WORDS, **metadata: Any) -> bytes:
 
 
 def own_words(message: str, **metadata: Any) -> str:
-    return failure(400, body(message, **metadata)).message
+    return failure(OPENROUTER, 400, body(message, **metadata)).message
 
 
 # --- which error -----------------------------------------------------------------------------------------------------
@@ -58,12 +58,12 @@ def own_words(message: str, **metadata: Any) -> str:
     ],
 )
 def test_the_status_decides(status: int, kind: type[ApiError]) -> None:
-    assert type(failure(status, body())) is kind
+    assert type(failure(OPENROUTER, status, body())) is kind
 
 
 def test_no_provider_for_the_route_is_a_servers_error_and_not_an_overload() -> None:
     """wire.md 2.5: 503 "no provider meets routing"; only error_type provider_overloaded is an overload."""
-    told = failure(503, body())
+    told = failure(OPENROUTER, 503, body())
     assert (told.type, told.message) == ("api_error", WORDS)
     assert told.status >= 500
 
@@ -95,7 +95,7 @@ def test_no_provider_for_the_route_is_a_servers_error_and_not_an_overload() -> N
     ],
 )
 def test_each_error_type_has_its_own_error(status: int, error_type: str, told: str) -> None:
-    assert failure(status, body(error_type=error_type)).type == told
+    assert failure(OPENROUTER, status, body(error_type=error_type)).type == told
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_each_error_type_has_its_own_error(status: int, error_type: str, told: s
 )
 def test_in_mid_stream_the_error_type_decides_where_the_code_is_a_word(error_type: str, told: str) -> None:
     error = {"code": "server_error", "message": WORDS, "metadata": {"error_type": error_type}}
-    assert failure_in_answer(orjson.dumps(error)).type == told
+    assert failure_in_answer(OPENROUTER, orjson.dumps(error)).type == told
 
 
 @pytest.mark.parametrize(
@@ -129,20 +129,20 @@ def test_in_mid_stream_the_error_type_decides_where_the_code_is_a_word(error_typ
     ],
 )
 def test_an_error_in_an_answer_that_began_well_keeps_its_words(error: Any, kind: type[ApiError]) -> None:
-    told = failure_in_answer(orjson.dumps(error))
+    told = failure_in_answer(OPENROUTER, orjson.dumps(error))
     assert (type(told), told.message) == (kind, WORDS)
 
 
 @pytest.mark.parametrize("error", [None, {}, [], 5, "", {"message": None, "metadata": None, "code": None}])
 def test_an_error_that_says_nothing_is_an_error_with_words_all_the_same(error: Any) -> None:
-    told = failure_in_answer(orjson.dumps(error))
+    told = failure_in_answer(OPENROUTER, orjson.dumps(error))
     assert type(told) is UpstreamFailed
     assert told.message
 
 
 @pytest.mark.parametrize("raw", [b'{"message": "\xff"}', b'{"code": "%s"}' % (b"9" * 5_000)])
 def test_an_error_that_no_reader_expects_is_an_error_all_the_same(raw: bytes) -> None:
-    assert type(failure_in_answer(raw)) is UpstreamFailed
+    assert type(failure_in_answer(OPENROUTER, raw)) is UpstreamFailed
 
 
 # --- its words -------------------------------------------------------------------------------------------------------
@@ -151,12 +151,12 @@ def test_an_error_that_no_reader_expects_is_an_error_all_the_same(raw: bytes) ->
 @pytest.mark.parametrize("status", [400, 402, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504, 524, 529])
 def test_the_sentence_is_not_altered(status: int) -> None:
     """wire.md 1.10: the client recognises the upstream's wording, and wrapping it breaks its recovery."""
-    assert failure(status, body()).message == WORDS
+    assert failure(OPENROUTER, status, body()).message == WORDS
 
 
 def test_a_refused_key_is_said_to_be_the_servers_in_front_of_the_sentence() -> None:
     """The member's own key is fine: without these words he would look for the fault in it."""
-    assert failure(401, body()).message == f"OpenRouter refused the key that pays for this request: {WORDS}"
+    assert failure(OPENROUTER, 401, body()).message == f"OpenRouter refused the key that pays for this request: {WORDS}"
 
 
 @pytest.mark.parametrize(
@@ -187,14 +187,14 @@ def test_a_sentence_of_openrouters_own_is_kept_beside_a_providers() -> None:
 
 @pytest.mark.parametrize("answer", [b"", b"<html>Bad Gateway</html>", b"\xff\xfe", b"[]", b'{"error": 7}', b"null"])
 def test_an_answer_that_is_no_error_object_still_is_an_error(answer: bytes) -> None:
-    told = failure(502, answer)
+    told = failure(OPENROUTER, 502, answer)
     assert type(told) is UpstreamFailed
     assert "502" in told.message
     assert "html" not in told.message
 
 
 def test_an_error_that_is_a_string_is_its_own_sentence() -> None:
-    assert failure(400, orjson.dumps({"error": WORDS})).message == WORDS
+    assert failure(OPENROUTER, 400, orjson.dumps({"error": WORDS})).message == WORDS
 
 
 # --- what must not get out -------------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ def test_keys_and_account_ids_are_taken_out_and_the_rest_is_kept(sentence: str, 
 
 
 def test_the_account_beside_the_error_is_not_told() -> None:
-    assert b"user_2abcDEF99" not in failure(400, body()).encode("req_1")
+    assert b"user_2abcDEF99" not in failure(OPENROUTER, 400, body()).encode("req_1")
 
 
 # --- when to try again -----------------------------------------------------------------------------------------------
@@ -230,13 +230,18 @@ def test_the_account_beside_the_error_is_not_told() -> None:
 
 @pytest.mark.parametrize("retry_after", ["7", "0.5", "Wed, 21 Oct 2026 07:28:00 GMT"])
 def test_a_retry_after_is_passed_on_as_it_is(retry_after: str) -> None:
-    assert failure(429, body(), retry_after).headers() == {"retry-after": retry_after}
-    assert failure(503, body(), retry_after).headers() == {"retry-after": retry_after}
+    assert failure(OPENROUTER, 429, body(), retry_after).headers() == {"retry-after": retry_after}
+    assert failure(OPENROUTER, 503, body(), retry_after).headers() == {"retry-after": retry_after}
+
+
+@pytest.mark.parametrize("retry_after", ["\udcff", "soon \u2028", "7" * 100, "7\x00"])
+def test_a_retry_after_that_no_header_can_hold_is_left_out(retry_after: str) -> None:
+    assert failure(OPENROUTER, 429, body(), retry_after).headers() == {}
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 529])
 def test_a_retry_after_is_never_made_up(status: int) -> None:
-    assert failure(status, body()).headers() == {}
+    assert failure(OPENROUTER, status, body()).headers() == {}
 
 
 # --- a prompt that is too long ---------------------------------------------------------------------------------------
@@ -267,12 +272,16 @@ def test_a_retry_after_is_never_made_up(status: int) -> None:
 )
 def test_a_prompt_that_is_too_long_is_told_in_the_words_that_make_the_client_compact(sentence: str, told: str) -> None:
     for answer in (
-        failure(400, body(sentence, error_type="context_length_exceeded")),
-        failure(400, body(sentence)),
-        failure(413, body("Provider returned error", raw=orjson.dumps({"error": {"message": sentence}}).decode())),
+        failure(OPENROUTER, 400, body(sentence, error_type="context_length_exceeded")),
+        failure(OPENROUTER, 400, body(sentence)),
+        failure(
+            OPENROUTER,
+            413,
+            body("Provider returned error", raw=orjson.dumps({"error": {"message": sentence}}).decode()),
+        ),
     ):
         assert answer.message == told
-    assert type(failure(400, body(sentence))) is InvalidRequest
+    assert type(failure(OPENROUTER, 400, body(sentence))) is InvalidRequest
 
 
 @pytest.mark.parametrize(
@@ -285,7 +294,7 @@ def test_a_prompt_that_is_too_long_is_told_in_the_words_that_make_the_client_com
 )
 def test_other_words_for_too_long_make_the_client_compact_as_well(sentence: str) -> None:
     """claude-code.md: it must read `prompt is too long: X tokens > Y maximum`, or carry the code for it."""
-    told = failure(400, body(sentence, error_type="context_length_exceeded"))
+    told = failure(OPENROUTER, 400, body(sentence, error_type="context_length_exceeded"))
     assert type(told) is InvalidRequest
     assert "prompt is too long: 1200000 tokens > 1048576 maximum" in told.message or (
         "capability_rejected: prompt_too_long" in told.message

@@ -49,6 +49,12 @@ def test_usage_counts_before_with_and_after_the_end(chunks: list[Json]) -> None:
     assert events[-2]["usage"] == TOLD
 
 
+@pytest.mark.parametrize("nothing", [{}, {"prompt_tokens": None}, {"prompt_tokens_details": None}, None])
+def test_usage_that_says_nothing_does_not_take_back_what_was_said(nothing: Json | None) -> None:
+    events = translated([text("a"), {"choices": [], "usage": USAGE}, finish("stop", usage=None) | {"usage": nothing}])
+    assert events[-2]["usage"] == TOLD
+
+
 def test_an_answer_that_is_not_streamed_counts_the_same() -> None:
     assert whole(completion_of({"content": "a"}, usage=USAGE))["usage"] == TOLD
 

@@ -10,12 +10,12 @@ import orjson
 from messages_api.errors import UpstreamFailed
 from messages_api.schemas import AssistantBlock, parse_request
 from messages_api.services.sse import encode, encode_error
+from messages_api.services.sse_reader import SseReader
 from messages_api.services.translation import events as out
 from messages_api.services.translation.chat import AnswerError, decode_chunk
 from messages_api.services.translation.reasoning import reasoning_back
 from messages_api.services.translation.response import fold, message_of
 from messages_api.services.translation.stream import StreamTranslator
-from messages_api.services.upstream.sse_reader import SseReader
 from messages_api.tests.stream_grammar import Event, check_grammar, events_of, message_added_up
 
 Json = dict[str, Any]

@@ -84,6 +84,14 @@ BUGS: tuple[Bug, ...] = (
         "::test_calls_whose_fragments_are_mixed_are_two_blocks_one_after_the_other",
     ),
     Bug(
+        8,
+        f"{TRANSLATION}/pieces.py",
+        "if name and call.is_whole():",
+        "if False:",
+        f"{TESTS}/test_tool_calls_arrive_whole.py"
+        "::test_two_calls_of_one_tool_are_two_where_nothing_but_its_name_says_so",
+    ),
+    Bug(
         9,
         f"{TRANSLATION}/stream.py",
         "if is_blank and call.name not in self._tools.needing_arguments:",
@@ -309,7 +317,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         35,
         "messages_api/services/stream.py",
-        "await write(encode_error(told(error), self._settlement.entry.request_id))",
+        "await write(encode_error(as_api_error(error), self._settlement.entry.request_id))",
         """await write(b'event: message_stop\\ndata: {"type":"message_stop"}\\n\\n')""",
         f"{TESTS}/test_an_answer_on_its_way.py::test_after_its_first_word_a_broken_answer_ends_in_an_error",
     ),
@@ -328,6 +336,13 @@ BUGS: tuple[Bug, ...] = (
         "setattr(record, name, value)",
         "bridge_project/tests/test_log_lines_hold_no_secret.py"
         "::test_a_key_is_taken_out_of_the_message_its_arguments_and_extras",
+    ),
+    Bug(
+        36,
+        "messages_api/services/failures.py",
+        "words = without(speaker.key, _own_words(fields, metadata))[:LONGEST_WORDS]",
+        "words = _own_words(fields, metadata)[:LONGEST_WORDS]",
+        f"{TESTS}/test_no_error_tells_the_key_that_pays.py::test_in_mid_stream",
     ),
     Bug(
         37,
@@ -396,14 +411,14 @@ BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         46,
-        "messages_api/services/upstream/failures.py",
+        "messages_api/services/failures.py",
         "retry_after=retry_after or _retry_after(fields))",
         'retry_after=retry_after or _retry_after(fields) or "60")',
         f"{TESTS}/test_upstream_failures_keep_their_words.py::test_a_retry_after_is_never_made_up",
     ),
     Bug(
         47,
-        "messages_api/services/upstream/failures.py",
+        "messages_api/services/failures.py",
         "return errors.InvalidRequest(_too_long(redact(message)))",
         "return errors.InvalidRequest(redact(message))",
         f"{TESTS}/test_upstream_failures_keep_their_words.py"

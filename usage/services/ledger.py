@@ -86,6 +86,7 @@ class Entry:
     stop_reason: str = ""
     held_seconds: float = 0.0  # in which content waited for a tool call beside it to be complete
     attempt_began_at: float | None = None
+    is_between_attempts: bool = False  # the last one has ended, and none has begun since
 
     # all of them
     attempts: list[Line] = field(default_factory=list)
@@ -117,7 +118,7 @@ class Entry:
         return 0, CostSource.NONE
 
     def end_attempt(self, status: int, error: str = "") -> None:
-        """Keep how the current attempt went, for the record's list."""
+        """Keep how the current attempt went, for the record's list; what it used is counted among the earlier ones'."""
         now = time.time()
         began = self.attempt_began_at or self.started_at
         attempt = {
@@ -129,15 +130,16 @@ class Entry:
             "milliseconds": _milliseconds(began, now),
             "cost": self._cost_of_this_attempt()[0],
         }
+        self.earlier_tokens, self.earlier_cost = self.earlier_tokens + self.tokens, self.cost
+        self.tokens, self.charged = Tokens(), None
         self.attempts.append(_clipped(attempt))
+        self.is_between_attempts = True
 
     def begin_attempt(self, model: str, prices: Prices | None) -> None:
-        """Turn to another attempt, after `end_attempt`: what the last one used stays counted."""
-        self.earlier_tokens = self.earlier_tokens + self.tokens
-        self.earlier_cost = self.cost
+        """Turn to another attempt, after `end_attempt`."""
         self.model, self.prices, self.attempt_began_at = model, prices, time.time()
         self.provider = self.generation_id = self.stop_reason = ""
-        self.tokens, self.charged = Tokens(), None
+        self.tokens, self.charged, self.is_between_attempts = Tokens(), None, False
 
     @property
     def latency_ms(self) -> int:
@@ -266,7 +268,7 @@ def _opened(entry: Entry, server: str) -> Line:
 def _settled(entry: Entry, outcome: Outcome, server: str) -> Line:
     tokens = entry.all_tokens
     cost, source = entry.cost
-    if entry.attempts:
+    if entry.attempts and not entry.is_between_attempts:
         entry.end_attempt(outcome.status, outcome.error_message)
     settled = {
         "state": outcome.state.value,

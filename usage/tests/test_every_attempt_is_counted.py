@@ -84,3 +84,15 @@ async def test_a_nul_in_an_upstreams_words_keeps_no_record_out(request_of_alice:
     request_of_alice.begin_attempt("openai/gpt-5", PRICES)
     record = await recorded(request_of_alice, tmp_path, Outcome(State.COMPLETED, 200))
     assert (record.attempts[0]["provider"], record.attempts[0]["error"]) == ("odd", "nul here")
+
+
+async def test_a_request_that_ends_between_two_attempts_lists_only_those_that_were_made(
+    request_of_alice: Entry, tmp_path: Path
+) -> None:
+    request = request_of_alice
+    request.tokens, request.charged = Tokens(input=10, output=1), 700
+    request.end_attempt(502, "broken")
+    record = await recorded(request, tmp_path, Outcome(State.ABORTED, 499))
+    assert [attempt["status"] for attempt in record.attempts] == [502]
+    assert (record.cost, record.cost_source, record.input_tokens) == (700, CostSource.UPSTREAM, 10)
+    assert record.model == "openai/gpt-5"

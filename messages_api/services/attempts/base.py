@@ -1,13 +1,17 @@
 """Owns the interface to one attempt at an answer: a target is asked, and what it says becomes the client's bytes."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
+from accounts.redaction import redact, without
 from messages_api.schemas import Envelope, MessagesRequest, request_of
+from messages_api.services.failures import LONGEST_WORDS
 from messages_api.services.routing import Target
 from messages_api.services.terms import Terms
+from messages_api.services.translation.chat import AnswerError
 from usage.services.ledger import Entry
 
 
@@ -26,6 +30,15 @@ class Asked:
     def request(self) -> MessagesRequest:
         """All of it, decoded, for a target that does not speak Messages. Raises InvalidRequest."""
         return request_of(self.envelope)
+
+
+@contextmanager
+def keeping_secret(api_key: str) -> Iterator[None]:
+    """An AnswerError may quote the upstream (a tool's name, its own word for the end): the key is taken out of it."""
+    try:
+        yield
+    except AnswerError as error:
+        raise AnswerError(redact(without(api_key, str(error))[:LONGEST_WORDS])) from error
 
 
 class Attempt(Protocol):

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator
 
 from messages_api.errors import UpstreamFailed
-from messages_api.services.attempts.base import Asked
+from messages_api.services.attempts.base import Asked, keeping_secret
 from messages_api.services.routing import Target
 from messages_api.services.terms import refuse_data_policy
 from messages_api.services.translation.relay_request import (
@@ -53,21 +53,23 @@ class RelayedAttempt:
     async def complete(self) -> bytes:
         answer = await self._upstream.complete(self._call)
         self._generation_id = answer.generation_id
-        return self._relay.whole(answer.body)
+        with keeping_secret(self._call.api_key):
+            return self._relay.whole(answer.body)
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         self._stream = stream = await self._upstream.stream(self._call)
         self._generation_id = stream.generation_id
-        if stream.is_single_object:  # an error, told with 200
-            self._relay.whole(await stream.read())
-            raise UpstreamFailed("The upstream answered a stream with a single object.")
-        async for received in stream:
-            for data in self._relay.feed(received):
-                yield data
-            if self._relay.is_ended:
-                stream.is_done = True
-                return
-        self._relay.finish()
+        with keeping_secret(self._call.api_key):
+            if stream.is_single_object:  # an error, told with 200
+                self._relay.whole(await stream.read())
+                raise UpstreamFailed("The upstream answered a stream with a single object.")
+            async for received in stream:
+                for data in self._relay.feed(received):
+                    yield data
+                if self._relay.is_ended:
+                    stream.is_done = True
+                    return
+            self._relay.finish()
 
     def start(self) -> bytes:
         return self._relay.start()

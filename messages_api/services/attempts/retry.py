@@ -1,6 +1,9 @@
 """Owns the decision what follows a failed attempt: the same target again, the next one, or the error. Pure."""
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from messages_api import errors
 from messages_api.errors import ApiError
@@ -24,16 +27,19 @@ BUSY = (errors.RateLimited, errors.Overloaded)
 TRIES = 2
 TRIES_OF_THE_LAST = 3
 FIRST_WAIT_SECONDS = 0.5
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Where an answer stands after a failed attempt. `seconds_left` is what remains for starting another one."""
+    """Where an answer stands after a failed attempt. `seconds_left` is what remains for starting another one, `now` the
+    time of day in seconds since 1970, for an upstream that names an hour to come back at."""
 
     error: ApiError | AnswerError
     tries: int  # of the target that failed, this one included
     is_last_target: bool
     seconds_left: float
+    now: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ def another_attempt(situation: Situation, chance: float) -> Another | None:
     error = situation.error
     if situation.seconds_left <= 0 or not isinstance(error, TRANSIENT + ELSEWHERE):
         return None
-    wait = _wait(error, situation.tries, chance)
+    wait = _wait(situation, chance)
     if _is_worth_repeating(situation) and wait < situation.seconds_left:
         return Another(is_next_target=False, seconds=wait)
     return None if situation.is_last_target else Another(is_next_target=True, seconds=0)
@@ -63,9 +69,20 @@ def _is_worth_repeating(situation: Situation) -> bool:
     return situation.tries < TRIES and not isinstance(situation.error, BUSY)
 
 
-def _wait(error: ApiError | AnswerError, tries: int, chance: float) -> float:
+def _wait(situation: Situation, chance: float) -> float:
     """What the upstream asked for; else twice as long each time, less up to a half."""
-    asked = error.retry_after if isinstance(error, ApiError) else None
-    if asked is not None and asked.isdecimal():
-        return float(asked)
-    return FIRST_WAIT_SECONDS * 2.0 ** (tries - 1) * (1 - chance / 2)
+    error = situation.error
+    asked = _seconds(error.retry_after, situation.now) if isinstance(error, ApiError) and error.retry_after else None
+    return FIRST_WAIT_SECONDS * 2.0 ** (situation.tries - 1) * (1 - chance / 2) if asked is None else asked
+
+
+def _seconds(retry_after: str, now: float) -> float | None:
+    """The wait that a Retry-After means: seconds, or a date. None for what is neither, and for a date that is past."""
+    if _SECONDS.fullmatch(retry_after):
+        return float(retry_after)
+    try:
+        date = parsedate_to_datetime(retry_after)
+    except (ValueError, OverflowError):
+        return None
+    seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)) - datetime.fromtimestamp(now, UTC)
+    return seconds.total_seconds() if seconds.total_seconds() > 0 else None

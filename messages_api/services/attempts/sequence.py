@@ -11,7 +11,7 @@ from messages_api.errors import ApiError
 from messages_api.services.attempts.base import Attempt
 from messages_api.services.attempts.retry import Another, Situation, another_attempt
 from messages_api.services.routing import Target
-from messages_api.services.settlement import Settlement, told
+from messages_api.services.settlement import Settlement, as_api_error
 from messages_api.services.translation.chat import AnswerError
 
 logger = logging.getLogger("bridge.request")
@@ -56,20 +56,29 @@ class Attempts:
         self._is_started = True
         return self.current.start()
 
+    def note(self) -> None:
+        """Put what the answer told so far onto the entry; nothing for an attempt that waits to be asked."""
+        entry = self._settlement.entry
+        if not entry.is_between_attempts:
+            self.current.note(entry)
+
     async def close(self) -> None:
         await self.current.close()
 
     async def _prepare_another(self, error: ApiError | AnswerError) -> None:
         """Wait and put another attempt into place. Raises `error` if there is to be none."""
-        situation = Situation(error, self._tries, len(self._targets) == 1, self._deadline - time.monotonic())
+        left = self._deadline - time.monotonic()
+        situation = Situation(error, self._tries, len(self._targets) == 1, left, now=time.time())
         another = another_attempt(situation, random.random())  # noqa: S311  # spreads retries; guards nothing
         if another is None:
             raise error
         following = self._following(error, another)
         await self.current.close()
         self._log(error, following, another.seconds)
-        self._turn_to(following, told(error))  # before the wait: whoever is told of a start then is told by this one
+        self._turn_to(following, as_api_error(error))
         await asyncio.sleep(another.seconds)
+        target = following.target  # recorded only now: a client that leaves in the wait has asked it nothing
+        self._settlement.entry.begin_attempt(str(target), target.facts.prices)
 
     def _following(self, error: ApiError | AnswerError, another: Another) -> Attempt:
         """The attempt to be made; targets that cannot be asked for this at all are passed over."""
@@ -88,16 +97,16 @@ class Attempts:
         self._tries = 1
 
     def _turn_to(self, following: Attempt, failure: ApiError) -> None:
-        entry, target = self._settlement.entry, following.target
+        """Before the wait: whoever is told of a start in it is told by the attempt that follows."""
+        entry = self._settlement.entry
         self.current.note(entry)
         entry.end_attempt(failure.status, failure.message)
-        entry.begin_attempt(str(target), target.facts.prices)
         self.current = following
         if self._is_started:
             following.start()  # the client has it already
 
     def _log(self, error: ApiError | AnswerError, following: Attempt, seconds: float) -> None:
-        failure, request_id = told(error), self._settlement.entry.request_id
+        failure, request_id = as_api_error(error), self._settlement.entry.request_id
         logger.warning(
             "%s failed: %d %s; asking %s in %.1f s, %s",
             self.current.target,

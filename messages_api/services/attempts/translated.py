@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 import msgspec
 
-from messages_api.services.attempts.base import Asked
+from messages_api.services.attempts.base import Asked, keeping_secret
 from messages_api.services.routing import Target
 from messages_api.services.sse import encode
 from messages_api.services.translation import stop_sequences
@@ -57,18 +57,20 @@ class TranslatedAttempt:
     async def complete(self) -> bytes:
         completion = await self._upstream.complete(self._call)
         self._generation_id = completion.generation_id
-        return _encode(message_of(completion.answer, self._translator))
+        with keeping_secret(self._call.api_key):
+            return _encode(message_of(completion.answer, self._translator))
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         self._stream = await self._upstream.stream(self._call)
         self._generation_id = self._stream.generation_id
-        async for chunks in self._stream:
-            events = [event for chunk in chunks for event in self._translator.feed(chunk)]
-            if events:
-                yield encode(events)
-            if self._translator.is_stopped:
-                break
-        yield encode(self._translator.finish())
+        with keeping_secret(self._call.api_key):
+            async for chunks in self._stream:
+                events = [event for chunk in chunks for event in self._translator.feed(chunk)]
+                if events:
+                    yield encode(events)
+                if self._translator.is_stopped:
+                    break
+            yield encode(self._translator.finish())
 
     def start(self) -> bytes:
         return encode(self._translator.start())

@@ -100,6 +100,13 @@ class ChatUsage(Struct, gc=False):
     completion_tokens_details: CompletionDetails | None = None
     server_tool_use_details: ServerToolDetails | None = None
 
+    def __bool__(self) -> bool:
+        """Whether it says anything: some servers send an empty one behind the true one."""
+        return self != NO_USAGE
+
+
+NO_USAGE = ChatUsage()
+
 
 class ChatChunk(Struct, gc=False):
     """One event of a stream, or a whole answer."""
@@ -109,11 +116,17 @@ class ChatChunk(Struct, gc=False):
     choices: list[Choice] | None = None
     usage: ChatUsage | None = None
     error: Raw = NO_ERROR
+    message: Raw = NO_ERROR  # of an error that is the whole of a chunk: no answer has one here
 
 
 def tells_error(part: Choice | ChatChunk) -> bool:
     """Whether an error is told in place of, or in the middle of, an answer. Some providers write `error: null`."""
     return part.error is not NO_ERROR and bytes(part.error) != b"null"
+
+
+def is_error(chunk: ChatChunk) -> bool:
+    """Whether a chunk without choices is itself the error, as vLLM's are in the middle of a stream."""
+    return bytes(chunk.message).startswith(b'"')
 
 
 def text_of_content(content: str | list[ContentPart] | None) -> str:

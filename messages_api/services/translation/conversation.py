@@ -1,6 +1,5 @@
 """Owns the conversation on its way there: system, user and assistant messages become those of a chat completion."""
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,7 +43,8 @@ def conversation(request: MessagesRequest, more_instructions: Iterable[str], dra
     """The messages of a chat completion. Raises InvalidRequest for what cannot be expressed."""
     chat = _system(request, more_instructions, draft)
     called: set[str] = set()  # whose results are still to come
-    waiting: deque[Chat] = deque()  # what may not come between a tool's call and its result
+    beside: list[Chat] = []  # what was said with results, or moved out of them: it comes behind the last of them
+    waiting: list[Chat] = []  # what else may not come between a tool's call and its result
     last_said = max(
         (at for at, each in enumerate(request.messages) if isinstance(each, schemas.UserMessage)), default=-1
     )
@@ -55,13 +55,10 @@ def conversation(request: MessagesRequest, more_instructions: Iterable[str], dra
                 chat += results
                 if called:
                     called -= {result["tool_call_id"] for result in results}
-                if results:
-                    waiting.extendleft(reversed(said))
-                else:
-                    waiting.extend(said)
+                (beside if results else waiting).extend(said)
             case schemas.AssistantMessage(content=content):
-                chat += waiting
-                waiting.clear()
+                chat += beside + waiting
+                beside, waiting = [], []
                 if isinstance(content, str) and not content.strip() and position < len(request.messages) - 1:
                     content = NO_CONTENT
                 chat.append(_assistant(content, f"messages[{position}]", draft))
@@ -71,9 +68,9 @@ def conversation(request: MessagesRequest, more_instructions: Iterable[str], dra
                 if message.clear_at != "next_user_message" or position > last_said:
                     waiting += _instructions(content, draft)
         if not called:
-            chat += waiting
-            waiting.clear()
-    chat += waiting
+            chat += beside + waiting
+            beside, waiting = [], []
+    chat += beside + waiting
     if all(message["role"] == "system" for message in chat):
         raise InvalidRequest("messages: every message is empty")
     return chat

@@ -21,6 +21,7 @@ from messages_api.services.translation.chat import (
     UrlCitation,
     text_of_content,
 )
+from messages_api.services.translation.cut_characters import decodable
 from messages_api.services.translation.names import legal_id
 from messages_api.services.translation.reasoning import has_text, reasoning_of, text_of
 from messages_api.services.translation.tools import Tools
@@ -41,6 +42,7 @@ class ToolCall:
     index: int | None
     name: str = ""
     is_placed: bool = False
+    is_named_again: bool = False  # since its arguments were whole, and without an id: another call may follow
     _fragments: list[str] = field(default_factory=list)
     _is_whole: bool | None = None
 
@@ -57,7 +59,7 @@ class ToolCall:
         """Whether the arguments are a complete JSON object. Most fragments fail at the first look."""
         if self._is_whole is None:
             last = next((text for text in map(str.rstrip, reversed(self._fragments)) if text), "")
-            self._is_whole = last.endswith("}") and _is_object(self.arguments)
+            self._is_whole = last.endswith("}") and is_object(self.arguments)
         return self._is_whole
 
 
@@ -117,10 +119,12 @@ class PieceReader:
 
     def _tool_piece(self, fragment: ToolCallPiece, index: int | None) -> Piece:
         function = fragment.function or FunctionPiece()
-        name = self._tools.original(function.name or "")
+        name, text = self._tools.original(function.name or ""), function.arguments or ""
         call = self._call_of(fragment.id or "", index, name)
         call.name = call.name or name
-        return Piece(call.key, function.arguments or "", call=call)
+        if not fragment.id and _begins_another(call, name, text):
+            call = self._new_call("", index, call.name)
+        return Piece(call.key, text, call=call)
 
     def _call_of(self, upstream_id: str, index: int | None, name: str) -> ToolCall:
         """The call a fragment belongs to. Some upstreams repeat the id, leave out the index, or give all index 0."""
@@ -129,10 +133,13 @@ class PieceReader:
                 call.index = index if call.index is None else call.index
                 call.upstream_id = call.upstream_id or upstream_id
                 return call
+        return self._new_call(upstream_id, index, name)
+
+    def _new_call(self, upstream_id: str, index: int | None, name: str) -> ToolCall:
         number = len(self.calls)
         if number == MOST_CALLS:
             raise AnswerError(f"The model called more than {MOST_CALLS} tools at once.")
-        call = ToolCall(("tool", number), self._client_id(upstream_id, number), upstream_id, index)
+        call = ToolCall(("tool", number), self._client_id(upstream_id, number), upstream_id, index, name)
         self.calls.append(call)
         return call
 
@@ -164,8 +171,23 @@ def _is_same_call(call: ToolCall, upstream_id: str, index: int | None) -> bool:
     return index is None or call.index is None or index == call.index
 
 
-def _is_object(text: str) -> bool:
+def _begins_another(call: ToolCall, name: str, text: str) -> bool:
+    """Whether a fragment without an id begins another call of the same tool, at the same index.
+
+    That is certain where the tool is named once more behind whole arguments and others begin: no name, and `{` might
+    as well be a call that was written wrongly, and a name alone is repeated by some upstreams with every fragment.
+    """
+    if name and call.is_whole():
+        call.is_named_again = True
+    return call.is_named_again and text.lstrip().startswith("{")
+
+
+def is_object(text: str) -> bool:
+    """Whether `text` is a JSON object. It may hold half a character, escaped, which the decoder refuses to read."""
     try:
         return isinstance(orjson.loads(text), dict)
-    except orjson.JSONDecodeError:
-        return False
+    except orjson.JSONDecodeError as error:
+        if "surrogate" not in str(error):
+            return False
+    mended = decodable(text.encode())
+    return mended != text.encode() and is_object(mended.decode())

@@ -12,9 +12,6 @@ from messages_api.errors import InvalidRequest
 
 T = TypeVar("T")
 
-#: `Raw | None` is not a type that msgspec knows; a key that is missing has this value.
-ABSENT = Raw()
-
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
 encoded = msgspec.json.Encoder().encode

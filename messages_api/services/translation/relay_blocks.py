@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from messages_api.schemas import ABSENT
 from messages_api.services.translation.chat import AnswerError
 from messages_api.services.translation.names import legal_id
-from messages_api.services.translation.raw_json import ABSENT
 from messages_api.services.translation.reasoning import CLAUDE_FAMILY, OPENROUTER_SEAL
 from messages_api.services.translation.relay_reasoning import sealed_data, sealed_signature
 

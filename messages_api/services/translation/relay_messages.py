@@ -12,9 +12,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from messages_api.errors import InvalidRequest
+from messages_api.schemas import ABSENT
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.translation.citations import SEARCH_ID
-from messages_api.services.translation.raw_json import ABSENT, changed, encoded, items, opened, read
+from messages_api.services.translation.raw_json import changed, encoded, items, opened, read
 from messages_api.services.translation.reasoning import CLAUDE_FAMILY
 from messages_api.services.translation.relay_reasoning import Reader
 from messages_api.services.translation.relay_thinking import is_within, nearest_effort

@@ -13,10 +13,10 @@ from msgspec import Raw
 
 from messages_api.errors import InvalidRequest
 from messages_api.fields import log_dropped
-from messages_api.schemas import Envelope, Metadata
+from messages_api.schemas import ABSENT, Envelope, Metadata
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.terms import Terms
-from messages_api.services.translation.raw_json import ABSENT, changed, encoded, items, read
+from messages_api.services.translation.raw_json import changed, encoded, items, read
 from messages_api.services.translation.reasoning import CLAUDE_FAMILY
 from messages_api.services.translation.relay_messages import RelayedMessages, check_tools
 from messages_api.services.translation.relay_reasoning import Reader, at_openrouter, at_provider

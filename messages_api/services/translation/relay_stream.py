@@ -13,10 +13,13 @@ import msgspec
 from msgspec import Raw, Struct
 
 from messages_api.errors import ApiError
+from messages_api.schemas import ABSENT
+from messages_api.services.failures import Speaker, failure_in_answer
 from messages_api.services.sse import encode
+from messages_api.services.sse_reader import LONGEST_EVENT
 from messages_api.services.translation import events as out
 from messages_api.services.translation.chat import AnswerError, ChatUsage
-from messages_api.services.translation.raw_json import ABSENT, encoded, items
+from messages_api.services.translation.raw_json import encoded, items
 from messages_api.services.translation.relay_blocks import (
     Block,
     Blocks,
@@ -29,10 +32,8 @@ from messages_api.services.translation.relay_blocks import (
 )
 from messages_api.services.translation.relay_usage import NULL, added, chat_usage
 from messages_api.services.translation.usage import estimated_tokens
-from messages_api.services.upstream.failures import failure_in_answer
 from usage.pricing import Tokens
 
-LONGEST_EVENT = 16 * 1024 * 1024
 END = b"\n\n"
 #: Events that pass unread. JSON holds no newline of its own, so nothing inside it can look like the end of an event.
 UNREAD = re.compile(rb"(?:event: ?content_block_(?:delta|stop)\ndata: ?[^\n]++\n\n)++")
@@ -98,7 +99,7 @@ class AnswerRelay:
         self._message_id, self._model = message_id, model
         self._blocks = Blocks(family)
         self._input_tokens = input_tokens
-        self._secret = secret.encode()  # the key that pays, which no error may tell
+        self._speaker = Speaker("The upstream", secret)
         self._told: Fields = {}  # the usage of message_start and message_delta
         self._begun: list[bytes] = []  # the parts of an event whose end is still to come
         self._size = 0  # of them
@@ -355,7 +356,7 @@ class AnswerRelay:
             raise self._failure(bytes(error))
 
     def _failure(self, said: bytes) -> ApiError:
-        return failure_in_answer(said.replace(self._secret, b"[redacted]") if self._secret else said)
+        return failure_in_answer(self._speaker, said)
 
 
 def _parts(frame: bytes) -> tuple[str, bytes]:

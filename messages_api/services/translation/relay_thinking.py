@@ -9,9 +9,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from messages_api.schemas import Effort
+from messages_api.schemas import ABSENT, Effort
 from messages_api.services.model_facts import ModelFacts
-from messages_api.services.translation.raw_json import ABSENT, changed, read
+from messages_api.services.translation.raw_json import changed, read
 from messages_api.services.translation.tables import EFFORTS
 
 LEAST_BUDGET = 1024

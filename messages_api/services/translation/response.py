@@ -5,12 +5,12 @@ So a streamed and a whole answer cannot differ.
 
 from collections.abc import Iterable
 
-import orjson
 from msgspec import Raw, UnsetType
 from msgspec.structs import replace
 
 from messages_api.services.translation import events as out
 from messages_api.services.translation.chat import ChatChunk
+from messages_api.services.translation.pieces import is_object
 from messages_api.services.translation.stream import StreamTranslator
 
 
@@ -73,12 +73,4 @@ def _complete(block: out.Block, text: str) -> None:
         case out.Thinking():
             block.thinking = text
         case out.ToolUse() | out.ServerToolUse():
-            block.input = Raw(text.encode()) if _is_json(text) else Raw(b"{}")  # cut by max_tokens, and said so
-
-
-def _is_json(text: str) -> bool:
-    try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return False
-    return True
+            block.input = Raw(text.encode()) if is_object(text) else Raw(b"{}")  # cut by max_tokens, and said so

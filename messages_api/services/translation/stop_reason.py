@@ -21,7 +21,7 @@ NATIVE_STOP_REASON: Final[dict[str, StopReason]] = {
 #: Gemini's words for a call that it could not write; some hosts call that a "stop" (wire.md 2.4).
 NATIVE_FAILURES: Final = frozenset({"malformed_function_call", "malformed_response", "unexpected_tool_call"})
 #: Ends that may come in the middle of a call's arguments.
-CUTTING: Final = frozenset({"length", "content_filter"})
+CUTTING: Final[frozenset[StopReason]] = frozenset({"max_tokens", "model_context_window_exceeded", "refusal"})
 #: Ends that the model chose: then there is something to read, or the answer is empty.
 CHOSEN: Final[frozenset[StopReason]] = frozenset({"end_turn", "tool_use", "pause_turn"})
 
@@ -46,7 +46,7 @@ class Ending:
     @property
     def cuts(self) -> bool:
         """Whether a call's arguments may be incomplete."""
-        return self._finish_reason in CUTTING
+        return STOP_REASON.get(self._finish_reason) in CUTTING
 
     def check(self) -> None:
         """Raises AnswerError for an answer that did not come to its end."""

@@ -26,8 +26,8 @@ from messages_api.services.translation.tools import NO_TOOLS, Tools
 from messages_api.services.translation.usage import anthropic_usage, estimated_usage
 
 Events = list[out.Event]
-#: Far beyond any answer; an upstream that goes on for ever must not fill the memory.
-MOST_CHARACTERS = 64 * 1024 * 1024
+#: What a request may hold that sends the answer back; an upstream that goes on for ever must not fill the memory.
+MOST_CHARACTERS = 32 * 1024 * 1024
 MOST_BLOCKS = 10_000
 
 
@@ -142,6 +142,8 @@ class StreamTranslator:
             self._citations.note(piece.citation)  # told with the next text
         elif piece.call is not None and not piece.call.name:
             piece.call.add(piece.text)  # its name is still to come, and a block needs one to start
+        elif piece.call is not None and piece.call.is_placed and not piece.text.strip():
+            pass  # nothing more of a call that is whole: what is open goes on
         else:
             self._close(events)
             self._start_block(piece, events)
@@ -160,9 +162,7 @@ class StreamTranslator:
     def _start_block(self, piece: Piece, events: Events) -> None:
         call = piece.call
         if call is not None and call.is_placed:
-            if piece.text.strip():
-                raise AnswerError(f"The model's arguments for the tool {call.name} went on after their end.")
-            return
+            raise AnswerError(f"The model's arguments for the tool {call.name} went on after their end.")
         if self._next_index == MOST_BLOCKS:
             raise AnswerError(f"The answer has more than {MOST_BLOCKS} parts.")
         self._open = OpenBlock(piece.key, call, {**(piece.detail or {})})

@@ -11,6 +11,14 @@ STOP_REASON: Final[dict[str, StopReason]] = {
     "function_call": "tool_use",
     "length": "max_tokens",
     "content_filter": "refusal",
+    # Not OpenAI's, but those of providers that otherwise speak as it does: Together, xAI, Mistral, Z.AI.
+    "eos": "end_turn",
+    "eos_token": "end_turn",
+    "end_turn": "end_turn",
+    "max_tokens": "max_tokens",
+    "model_length": "model_context_window_exceeded",
+    "model_context_window_exceeded": "model_context_window_exceeded",
+    "sensitive": "refusal",
 }
 
 #: OpenRouter's scale is Anthropic's with `minimal` and `none` below it (wire.md 2.1).

@@ -270,8 +270,14 @@ class _Inliner:
         if target is None:
             found: Schema = {"type": "object", "description": f"Has the form of {_last_part(ref)}."}
         else:
+            self._made += self._unvisited(target)
             found = self.inlined(target, level + 1, following | {ref})
         return _merged([self.inlined(_without(schema, "$ref"), level + 1, following), found])
+
+    def _unvisited(self, target: Schema) -> int:
+        """How much of a target is merged without being visited, so not counted: it comes with each reference to it."""
+        skipped = (value for word, value in target.items() if word not in self._words)
+        return sum(len(value) for value in skipped if isinstance(value, dict | list))
 
 
 def _without_references(schema: Schema) -> Schema:
@@ -355,13 +361,13 @@ def _united(branches: list[Schema]) -> Schema:
     objects = [branch for branch in branches if "type" not in branch or "object" in _types(branch)]
     if len(objects) <= 1:
         return objects[0] if objects else {}
-    shapes: dict[str, dict[str, Any]] = {}
+    shapes: dict[str, list[Any]] = {}
     for branch in objects:
         for name, shape in _properties(branch).items():
-            shapes.setdefault(name, {})[json.dumps(shape, sort_keys=True)] = shape
+            shapes.setdefault(name, []).append(shape)
     everywhere = set.intersection(*(set(_required(branch)) for branch in objects))
     united = {
-        "properties": {name: _either(list(found.values())) for name, found in shapes.items()},
+        "properties": {name: _either(found) for name, found in shapes.items()},
         "required": [name for name in _required(objects[0]) if name in everywhere],
         "description": _accepts(map(_named, objects)),
     }
@@ -369,6 +375,8 @@ def _united(branches: list[Schema]) -> Schema:
 
 
 def _either(shapes: list[Any]) -> Any:
+    if len(shapes) > 1:  # else there is nothing to compare: writing a shape out takes longer than all the rest
+        shapes = list({json.dumps(shape, sort_keys=True): shape for shape in shapes}.values())
     return shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
 
 

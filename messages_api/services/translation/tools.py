@@ -16,7 +16,7 @@ from msgspec.json import Decoder
 
 from messages_api.errors import InvalidRequest
 from messages_api.fields import log_dropped, refusal_of_tool
-from messages_api.schemas import ABSENT, CacheControl, told
+from messages_api.schemas import ABSENT, CacheControl, worded
 from messages_api.services.translation.cache_marks import MARK, mark_for
 from messages_api.services.translation.names import acceptable_name
 from messages_api.services.translation.strict_schema import passes_strict
@@ -103,7 +103,7 @@ def translate_tools(raw: bytes, family: str) -> Tools:
     try:
         params = _decode(raw) or []
     except ValidationError as error:
-        raise InvalidRequest(told("tools", error)) from None
+        raise InvalidRequest(worded("tools", error)) from None
     except (DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"tools: {error}") from None
     tools = _translated(params, family)
@@ -172,6 +172,8 @@ def _log_dropped(params: Iterable[ToolParam]) -> None:
 def _web_search(param: ToolParam, path: str) -> WebSearch:
     if param.allowed_domains and param.blocked_domains:
         raise InvalidRequest(f"{path}: give allowed_domains or blocked_domains, not both")
+    if param.max_uses is not None and param.max_uses < 1:
+        raise InvalidRequest(f"{path}.max_uses: must be at least 1")  # OpenRouter would search without a limit
     return WebSearch(param.max_uses, tuple(param.allowed_domains or ()), tuple(param.blocked_domains or ()))
 
 

@@ -12,30 +12,33 @@ import aiohttp
 from django.conf import settings
 from yarl import URL
 
-from accounts.addresses import refusal_of_url
-from accounts.way_out import AddressRefused
+from accounts.addresses import AddressRefused, refusal_of_url
 from messages_api.errors import ApiError, Forbidden, TimedOut, UpstreamFailed
-from messages_api.services.upstream.failures import failure
+from messages_api.services.failures import Speaker, failure
 
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 280
 ERROR_BYTES = 256 * 1024
-LARGEST_ANSWER = 80 * 1024 * 1024
+#: A conversation goes on only with its answers in the next request, whose body may have 32 MB: what is longer than that
+#: is of no use to any client. The longest honest one, a million tokens written with escapes throughout, is below it.
+LARGEST_ANSWER = 32 * 1024 * 1024
 #: How long the end of a connection may come after the end of its answer, for the connection to be used again.
 END_SECONDS = 0.25
 GENERATION = "X-Generation-Id"
 #: A stream's silence is watched from outside, once a second for all streams: a timer for each read costs more.
 STREAM_PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
 
-#: The error of an answer that is not 200, from its status, its body and its Retry-After.
-Refused = Callable[[int, bytes, str | None], ApiError]
+#: The error of an answer that is not 200: from whose it is, its status, its body and its Retry-After.
+Refused = Callable[[Speaker, int, bytes, str | None], ApiError]
 
 
 @dataclass(frozen=True, slots=True)
 class HttpOrder:
-    """A call as it goes over HTTP. Its address is judged unless it is one of the server's own settings."""
+    """A call as it goes over HTTP, to `speaker`, with its key among the headers. Its address is judged unless it is
+    one of the server's own settings."""
 
     url: URL
+    speaker: Speaker
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     is_judged: bool
@@ -93,7 +96,7 @@ class Http:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise unreachable(error) from error
         if response.status != 200:
-            raise await refusal(response, refused)
+            raise await refusal(response, order.speaker, refused)
         return response
 
     def _proxy_to(self, url: URL) -> URL | None:
@@ -147,7 +150,7 @@ class HttpStream:
             self._response.close()
 
 
-async def refusal(response: aiohttp.ClientResponse, refused: Refused = failure) -> ApiError:
+async def refusal(response: aiohttp.ClientResponse, speaker: Speaker, refused: Refused) -> ApiError:
     """The error of a response that is not 200; the connection is given back or closed."""
     try:
         body = b""
@@ -157,7 +160,7 @@ async def refusal(response: aiohttp.ClientResponse, refused: Refused = failure) 
         pass  # what has come of it may say enough
     finally:
         response.close()
-    return refused(response.status, body, response.headers.get("Retry-After"))
+    return refused(speaker, response.status, body, response.headers.get("Retry-After"))
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

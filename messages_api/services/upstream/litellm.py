@@ -24,17 +24,25 @@ from django.conf import settings
 from yarl import URL
 
 from accounts.way_out import judged_socket
-from messages_api.errors import ApiError, InvalidRequest, UpstreamFailed
+from messages_api.errors import InvalidRequest, UpstreamFailed
+from messages_api.services.failures import failure
+from messages_api.services.provider_failures import as_api_errors, refused
+from messages_api.services.sse_reader import LONGEST_EVENT, LineTooLong
 from messages_api.services.translation.chat import ChatChunk
+from messages_api.services.translation.cut_characters import CutCharacters
 from messages_api.services.upstream import provider_request
 from messages_api.services.upstream.base import ChatCall, ChatStream, Completion
-from messages_api.services.upstream.failures import failure
-from messages_api.services.upstream.http import CONNECT_SECONDS, SILENCE_SECONDS, HttpOrder, Sessions, check_text
+from messages_api.services.upstream.http import (
+    CONNECT_SECONDS,
+    SILENCE_SECONDS,
+    HttpOrder,
+    Refused,
+    Sessions,
+    check_text,
+)
 from messages_api.services.upstream.openrouter import HttpChat, attribution
 from messages_api.services.upstream.provider_answer import NATIVE_ENDS, Fold
-from messages_api.services.upstream.provider_failures import refused, told
 from messages_api.services.upstream.provider_request import Chat, Place
-from messages_api.services.upstream.sse_reader import LONGEST_EVENT, LineTooLong
 
 #: LiteLLM's module, and whatever it hands over: its types are loose, so nothing of it leaves this module.
 Library = Any
@@ -59,23 +67,23 @@ class LiteLlmUpstream:
 
     async def complete(self, call: ChatCall) -> Completion:
         place = self._place(call)
-        with told(place):
+        with as_api_errors(place.speaker):
             library = await _library()
             order = await self._order(library, place, call)
             if order is not None:
-                return await self._http.complete(order, functools.partial(_refused, place))
+                return await self._http.complete(order, _refused_at(place))
             arguments = _arguments(place, _body(call, place))
             async with asyncio.timeout(SILENCE_SECONDS):
                 answer = await library.acompletion(**arguments)
-            return Completion(Fold(place).chunk(answer), "")
+            return Completion(CutCharacters(with_stand_ins=False).joined(Fold(place).chunk(answer)), "")
 
     async def stream(self, call: ChatCall) -> ChatStream:
         place = self._place(call)
-        with told(place):
+        with as_api_errors(place.speaker):
             library = await _library()
             order = await self._order(library, place, call)
             if order is not None:
-                return await self._http.stream(order, functools.partial(_refused, place))
+                return await self._http.stream(order, _refused_at(place))
             arguments = _arguments(place, _body(call, place))
             library.module_level_aclient.timeout = _patience()  # Gemini's streams know no other
             async with asyncio.timeout(SILENCE_SECONDS):
@@ -124,14 +132,14 @@ class LiteLlmStream:
         self.heard_at = time.monotonic()
 
     async def __aiter__(self) -> AsyncIterator[list[ChatChunk]]:
-        fold = Fold(self._place)
-        with told(self._place):
+        fold, cut = Fold(self._place), CutCharacters(with_stand_ins=False)
+        with as_api_errors(self._place.speaker):
             async for piece in self._source:
                 self.heard_at = time.monotonic()
                 if piece is None or isinstance(piece, dict):
                     _check_says_nothing(piece or {}, self._place)
                     continue
-                chunk = fold.chunk(piece)
+                chunk = cut.joined(fold.chunk(piece))
                 if self._source is self._wrapper:
                     _unsay_invented_end(chunk, self._wrapper)
                 yield [chunk]
@@ -152,9 +160,8 @@ def _body(call: ChatCall, place: Place) -> Chat:
     return body
 
 
-def _refused(place: Place, status: int, body: bytes, retry_after: str | None) -> ApiError:
-    reads = failure if place.provider == OPENROUTER else functools.partial(refused, place)
-    return reads(status, body, retry_after)
+def _refused_at(place: Place) -> Refused:
+    return failure if place.provider == OPENROUTER else refused
 
 
 # --- LiteLLM itself --------------------------------------------------------------------------------------------------
@@ -309,7 +316,8 @@ def _order(library: Library, place: Place, wish: Wish, headers: dict[str, str]) 
     if url.host == OPENAI_HOST and ways.provider != OPENAI:  # LiteLLM's default, and no place for another one's key
         raise UpstreamFailed(f"The provider {place.name} has no base URL. An administrator can give it one.")
     body = ways.config.transform_request(messages=wish.messages, headers=sent, **about)
-    return HttpOrder(url, {**sent, "Content-Type": "application/json"}, _encode(body), is_judged=not place.is_own)
+    sent["Content-Type"] = "application/json"
+    return HttpOrder(url, place.speaker, sent, _encode(body), is_judged=not place.is_own)
 
 
 def _taken(library: Library, ways: Ways) -> Collection[str]:

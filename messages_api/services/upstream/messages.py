@@ -1,15 +1,13 @@
 """Owns the way to whatever answers the Messages API: OpenRouter's endpoint for it, or a provider of its own."""
 
-import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from yarl import URL
 
-from messages_api.errors import ApiError
+from messages_api.services.failures import OPENROUTER, Speaker
 from messages_api.services.routing import ProviderAccess, Target
-from messages_api.services.upstream.failures import failure
-from messages_api.services.upstream.http import Http, HttpAnswer, HttpOrder, HttpStream, Refused, Sessions
+from messages_api.services.upstream.http import Http, HttpAnswer, HttpOrder, HttpStream, Sessions
 from messages_api.services.upstream.openrouter import attribution
 
 #: For a client that names none; Anthropic's own API demands one (wire.md 1.1).
@@ -38,21 +36,23 @@ class MessagesUpstream:
         self._attribution = attribution(referer)
 
     async def complete(self, call: MessagesCall) -> HttpAnswer:
-        return await self._http.complete(self._order(call), _refused_by(call))
+        return await self._http.complete(self._order(call))
 
     async def stream(self, call: MessagesCall) -> HttpStream:
-        return await self._http.stream(self._order(call), _refused_by(call))
+        return await self._http.stream(self._order(call))
 
     def _order(self, call: MessagesCall) -> HttpOrder:
         headers = {"Content-Type": "application/json", **VERSION, **call.headers}
         provider = call.target.provider
         if provider is not None:
+            speaker = Speaker(provider.name, call.api_key)
             headers |= _credentials(call.api_key)
-            return HttpOrder(_address(provider), headers, call.body, is_judged=True)
+            return HttpOrder(_address(provider), speaker, headers, call.body, is_judged=True)
         headers |= {**self._attribution, "Authorization": f"Bearer {call.api_key}"}
         if BETA in headers:
             headers[OPENROUTER_BETA] = headers[BETA]
-        return HttpOrder(self._openrouter_url, headers, call.body, is_judged=False)
+        speaker = replace(OPENROUTER, key=call.api_key)
+        return HttpOrder(self._openrouter_url, speaker, headers, call.body, is_judged=False)
 
 
 def _address(provider: ProviderAccess) -> URL:
@@ -64,15 +64,3 @@ def _address(provider: ProviderAccess) -> URL:
 def _credentials(api_key: str) -> dict[str, str]:
     """Anthropic takes either, others only one of them; a server on one's own machine may want none."""
     return {"x-api-key": api_key, "Authorization": f"Bearer {api_key}"} if api_key else {}
-
-
-def _refused_by(call: MessagesCall) -> Refused:
-    provider = call.target.provider
-    return failure if provider is None else functools.partial(_refused, provider.name, call.api_key)
-
-
-def _refused(provider: str, api_key: str, status: int, body: bytes, retry_after: str | None) -> ApiError:
-    """The provider's own words, without its key, which need not look like one."""
-    if api_key:
-        body = body.replace(api_key.encode(), b"[redacted]")
-    return failure(status, body, retry_after, who=provider)

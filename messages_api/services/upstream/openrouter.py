@@ -1,16 +1,19 @@
 """Owns the direct way to OpenRouter: one HTTP session per process, our own reader, nothing between."""
 
+import contextlib
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import msgspec
 from yarl import URL
 
 from messages_api.errors import ApiError, UpstreamFailed
-from messages_api.services.translation.chat import ChatChunk, decode_chunk, tells_error
+from messages_api.services.failures import OPENROUTER, Speaker, failure, failure_in_answer
+from messages_api.services.sse_reader import LineTooLong, SseReader
+from messages_api.services.translation.chat import NO_ERROR, ChatChunk, decode_chunk, is_error, tells_error
+from messages_api.services.translation.cut_characters import CutCharacters, decodable
 from messages_api.services.upstream.base import ChatCall, Completion
-from messages_api.services.upstream.failures import failure, failure_in_answer
 from messages_api.services.upstream.http import Http, HttpOrder, HttpStream, Refused, Sessions
-from messages_api.services.upstream.sse_reader import LineTooLong, SseReader
 
 DONE = b"[DONE]"
 
@@ -23,14 +26,14 @@ class HttpChat:
 
     async def complete(self, order: HttpOrder, refused: Refused = failure) -> Completion:
         answer = await self._http.complete(order, refused)
-        return Completion(whole_answer(answer.body), answer.generation_id)
+        return Completion(whole_answer(answer.body, order.speaker), answer.generation_id)
 
     async def stream(self, order: HttpOrder, refused: Refused = failure) -> "HttpChatStream":
         stream = await self._http.stream(order, refused)
         if stream.is_single_object:  # an error, told with 200
-            whole_answer(await stream.read())
+            whole_answer(await stream.read(), order.speaker)
             raise UpstreamFailed("The upstream answered a stream with a single object.")
-        return HttpChatStream(stream)
+        return HttpChatStream(stream, order.speaker)
 
 
 class OpenRouterUpstream:
@@ -49,7 +52,8 @@ class OpenRouterUpstream:
 
     def _order(self, call: ChatCall) -> HttpOrder:
         headers = {**self._headers, "Authorization": f"Bearer {call.api_key}"}
-        return HttpOrder(self._url, headers, call.translation.encode(), is_judged=False)
+        speaker = replace(OPENROUTER, key=call.api_key)
+        return HttpOrder(self._url, speaker, headers, call.translation.encode(), is_judged=False)
 
 
 def attribution(referer: str) -> dict[str, str]:
@@ -60,9 +64,10 @@ def attribution(referer: str) -> dict[str, str]:
 class HttpChatStream:
     """A stream of chunks over HTTP, in the form that OpenAI gave it."""
 
-    def __init__(self, stream: HttpStream) -> None:
+    def __init__(self, stream: HttpStream, speaker: Speaker) -> None:
         self.generation_id = stream.generation_id
         self._stream = stream
+        self._chunks = ChunkReader(speaker)
 
     @property
     def heard_at(self) -> float:
@@ -73,45 +78,64 @@ class HttpChatStream:
         try:
             async for received in self._stream:
                 payloads = reader.feed(received)
-                for chunks in _until_failure(payloads):
+                for chunks in self._until_failure(payloads):
                     yield chunks
                 if DONE in payloads:
                     self._stream.is_done = True
                     return
         except LineTooLong as error:
             raise UpstreamFailed(str(error)) from error
-        for chunks in _until_failure(reader.finish()):
+        for chunks in self._until_failure(reader.finish()):
+            yield chunks
+
+    def _until_failure(self, payloads: list[bytes]) -> Iterator[list[ChatChunk]]:
+        """The chunks of one read, together; those before one that tells an error come before its exception."""
+        chunks: list[ChatChunk] = []
+        try:
+            for payload in payloads:
+                if payload != DONE:
+                    chunks.append(self._chunks.read(payload))
+        except ApiError:
+            yield chunks
+            raise
+        if chunks:
             yield chunks
 
     async def close(self) -> None:
         await self._stream.close()
 
 
-def whole_answer(body: bytes) -> ChatChunk:
+def whole_answer(body: bytes, speaker: Speaker) -> ChatChunk:
     """A completion that is not streamed. Raises ApiError for an error told with 200."""
-    return _chunk(body)
+    return ChunkReader(speaker).read(body)
 
 
-def _until_failure(payloads: list[bytes]) -> Iterator[list[ChatChunk]]:
-    """The chunks of one read, together; those before one that tells an error come before its exception."""
-    chunks: list[ChatChunk] = []
-    try:
-        for payload in payloads:
-            if payload != DONE:
-                chunks.append(_chunk(payload))
-    except ApiError:
-        yield chunks
-        raise
-    if chunks:
-        yield chunks
+class ChunkReader:
+    """Reads the chunks of one answer, one after the other. Raises ApiError for an error that one of them tells."""
 
+    def __init__(self, speaker: Speaker) -> None:
+        self._speaker = speaker
+        self._cut: CutCharacters | None = None  # until a character was cut
 
-def _chunk(payload: bytes) -> ChatChunk:
-    try:
-        chunk = decode_chunk(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    def read(self, payload: bytes) -> ChatChunk:
+        try:
+            chunk = decode_chunk(payload) if self._cut is None else self._joined(payload, self._cut)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            chunk = self._mended(payload, error)
+        for part in (chunk, *(chunk.choices or ())):
+            if part.error is not NO_ERROR and tells_error(part):  # the first spares most chunks a call
+                raise failure_in_answer(self._speaker, bytes(part.error))
+        if chunk.choices is None and is_error(chunk):
+            raise failure_in_answer(self._speaker, payload)
+        return chunk
+
+    def _mended(self, payload: bytes, error: Exception) -> ChatChunk:
+        """A chunk that could not be decoded, if nothing but a character that was cut in two was to blame."""
+        if self._cut is None and decodable(payload) != payload:
+            self._cut = CutCharacters(with_stand_ins=True)
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return self._joined(payload, self._cut)
         raise UpstreamFailed(f"The upstream sent something that is not a chat completion: {error}") from error
-    for told in (chunk, *(chunk.choices or ())):
-        if tells_error(told):
-            raise failure_in_answer(bytes(told.error))
-    return chunk
+
+    def _joined(self, payload: bytes, cut: CutCharacters) -> ChatChunk:
+        return cut.joined(decode_chunk(decodable(payload)))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from messages_api.errors import InvalidRequest
+from messages_api.services.failures import Speaker
 from messages_api.services.terms import refuse_data_policy
 from messages_api.services.translation.chat import ReasoningDetail
 from messages_api.services.translation.reasoning import CLAUDE_FAMILY
@@ -78,6 +79,10 @@ class Place:
     api_key: str = field(repr=False)
     family: str = ""
     is_own: bool = False  # OpenRouter, where the settings say it is
+
+    @property
+    def speaker(self) -> Speaker:
+        return Speaker(self.name, self.api_key)
 
     @property
     def full_model(self) -> str:

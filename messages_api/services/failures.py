@@ -1,16 +1,17 @@
-"""Owns the one mapping from what an upstream says went wrong to the error a client is told.
+"""Owns the one mapping from what an upstream says went wrong to the error a client is told. Pure.
 
 The status decides first, then OpenRouter's `error_type`; words decide only where the client matches on words
-(a prompt that is too long). The upstream's own sentence is passed on, since Claude Code's recovery reads it; keys
-and account ids are taken out (wire.md 1.10, 2.5).
+(a prompt that is too long). The upstream's own sentence is passed on, since Claude Code's recovery reads it; keys,
+first of all the one that was sent, and account ids are taken out (wire.md 1.10, 2.5).
 """
 
 import re
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from accounts.redaction import redact
+from accounts.redaction import redact, without
 from messages_api import errors
 from messages_api.errors import ApiError
 
@@ -72,23 +73,35 @@ _TOO_LONG = re.compile(
 _STATUS = re.compile(r"[45]\d\d")
 #: What follows is cut off, before anything is looked for in it.
 LONGEST_WORDS = 16 * 1024
+LONGEST_RETRY_AFTER = 64
 _LARGE_NUMBER = re.compile(r"\d[\d,]{3,18}")
 _MAXIMUM = re.compile(
     r"(?:length is|allowed|limit is|limit of|window of|maximum of)[ (]*(\d[\d,]{3,18})", re.IGNORECASE
 )
 
 
-def failure(status: int, body: bytes, retry_after: str | None = None, *, who: str = "OpenRouter") -> ApiError:
-    """The error of an answer of `who` that is not 200. A Retry-After is passed on, never made up."""
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Whose words they are: what an administrator calls it, and the key it was asked with, which no error tells."""
+
+    name: str = "OpenRouter"
+    key: str = field(default="", repr=False)
+
+
+OPENROUTER = Speaker()
+
+
+def failure(speaker: Speaker, status: int, body: bytes, retry_after: str | None = None) -> ApiError:
+    """The error of an answer that is not 200. A Retry-After is passed on, never made up."""
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
         parsed = None
     error = parsed.get("error", parsed) if isinstance(parsed, dict) else None
-    return _error(status, error, retry_after, who)
+    return _error(speaker, status, error, retry_after if retry_after and _is_sound(retry_after) else None)
 
 
-def failure_in_answer(raw: bytes) -> ApiError:
+def failure_in_answer(speaker: Speaker, raw: bytes) -> ApiError:
     """The error inside an answer that began with 200. Its code may be a number, a word, or missing."""
     try:
         error = orjson.loads(raw)
@@ -97,20 +110,21 @@ def failure_in_answer(raw: bytes) -> ApiError:
     fields = error if isinstance(error, dict) else {}
     code = str(fields.get("code"))
     if _STATUS.fullmatch(code):
-        return _error(int(code), error)
-    return _error(STATUS_OF_TYPE.get(str(fields.get("type")), errors.UpstreamFailed.status), error)
+        return _error(speaker, int(code), error)
+    return _error(speaker, STATUS_OF_TYPE.get(str(fields.get("type")), errors.UpstreamFailed.status), error)
 
 
-def _error(status: int, error: Any, retry_after: str | None = None, who: str = "The upstream") -> ApiError:
+def _error(speaker: Speaker, status: int, error: Any, retry_after: str | None = None) -> ApiError:
     fields: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
     metadata: dict[str, Any] = fields["metadata"] if isinstance(fields.get("metadata"), dict) else {}
-    message = _own_words(fields, metadata)[:LONGEST_WORDS] or f"The upstream answered {status} without saying why."
+    words = without(speaker.key, _own_words(fields, metadata))[:LONGEST_WORDS]  # before anything could halve the key
+    message = words or f"The upstream answered {status} without saying why."
     # OpenRouter's Messages endpoint puts its type beside Anthropic's (wire.md 2.6).
     error_type = str(metadata.get("error_type") or fields.get("error_type") or fields.get("code"))
     if error_type == "context_length_exceeded" or (status in {400, 413} and _TOO_LONG.search(message)):
         return errors.InvalidRequest(_too_long(redact(message)))
     if status == 401:
-        message = f"{who} refused the key that pays for this request: {message}"
+        message = f"{speaker.name} refused the key that pays for this request: {message}"
     kind = BY_STATUS.get(status) or (errors.Internal if status >= 500 else errors.InvalidRequest)
     if status >= 500 or status == 400:
         kind = BY_ERROR_TYPE.get(error_type, kind)
@@ -149,6 +163,11 @@ def _too_long(message: str) -> str:
 
 def _number(digits: str) -> int:
     return int(digits.replace(",", ""))
+
+
+def _is_sound(retry_after: str) -> bool:
+    """Whether a header of ours can say it, and it may be a number or a date."""
+    return retry_after.isascii() and retry_after.isprintable() and len(retry_after) <= LONGEST_RETRY_AFTER
 
 
 def _retry_after(fields: dict[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""Owns what goes wrong at a provider beside OpenRouter, as ApiErrors: in the provider's own words, without our key.
+"""Owns what goes wrong at a provider beside OpenRouter, as ApiErrors: in its own words, without our key. Pure.
 
 LiteLLM wraps what a provider answered in several exceptions, and calls some statuses by others (413 becomes 400, 529
 becomes 500). The provider's response is still in their chain: that is what is read.
@@ -12,12 +12,11 @@ from typing import Any
 
 import orjson
 
-from accounts.redaction import redact
-from accounts.way_out import AddressRefused
+from accounts.addresses import AddressRefused
+from accounts.redaction import redact, without
 from messages_api.errors import ApiError, Forbidden, InvalidRequest, TimedOut, UpstreamFailed
-from messages_api.services.upstream.failures import failure
-from messages_api.services.upstream.provider_request import Chat, Place
-from messages_api.services.upstream.sse_reader import LineTooLong
+from messages_api.services.failures import Speaker, failure
+from messages_api.services.sse_reader import LineTooLong
 
 logger = logging.getLogger("bridge")
 
@@ -27,44 +26,44 @@ _SAID_BY_LITELLM = re.compile(r"^(?:litellm\.\w+:\s*)+(?:\w*(?:Exception|Error)\
 
 
 @contextlib.contextmanager
-def told(place: Place) -> Iterator[None]:
+def as_api_errors(speaker: Speaker) -> Iterator[None]:
     """Whatever LiteLLM or a provider raises becomes an ApiError."""
     try:
         yield
     except ApiError:
         raise
     except Exception as error:
-        raise _api_error(place, error) from error
+        raise _api_error(speaker, error) from error
 
 
-def _api_error(place: Place, error: Exception) -> ApiError:
+def _api_error(speaker: Speaker, error: Exception) -> ApiError:
     chain = list(_chain(error))
     response = next((cause.response for cause in chain if type(cause).__name__ == "HTTPStatusError"), None)
     if response is not None:
-        return refused(place, response.status_code, _body(chain), response.headers.get("retry-after"))
+        return refused(speaker, response.status_code, _body(chain), response.headers.get("retry-after"))
     if kept_in := next((cause for cause in chain if isinstance(cause, AddressRefused)), None):
         return Forbidden(str(kept_in.strerror))
     if any(isinstance(cause, TimeoutError) or type(cause).__name__.endswith("Timeout") for cause in chain):
-        return TimedOut(f"{place.name} did not answer in time.")
+        return TimedOut(f"{speaker.name} did not answer in time.")
     if missing := next((cause for cause in chain if isinstance(cause, ModuleNotFoundError)), None):
-        return InvalidRequest(f"model: {place.name} cannot be asked: this server lacks the package {missing.name}.")
+        return InvalidRequest(f"model: {speaker.name} cannot be asked: this server lacks the package {missing.name}.")
     if long := next((cause for cause in chain if isinstance(cause, LineTooLong)), None):
         return UpstreamFailed(str(long))
-    return _told_in_the_answer(place, chain)
+    return _told_in_the_answer(speaker, chain)
 
 
-def _told_in_the_answer(place: Place, chain: list[Any]) -> ApiError:
+def _told_in_the_answer(speaker: Speaker, chain: list[Any]) -> ApiError:
     """The error of an answer that began with 200. Without a status it is one only if the provider said something."""
     for cause in chain:
         status = getattr(cause, "status_code", None)
         if isinstance(status, int) and type(cause).__name__ != "APIConnectionError":
-            return refused(place, status, _body(chain), None)
+            return refused(speaker, status, _body(chain), None)
     body = _json_in(chain)
     if body:
-        return refused(place, UpstreamFailed.status, body, None)
-    kind, words = type(chain[0]).__name__, without_key(place, str(chain[0]))
-    logger.warning("LiteLLM could not ask %s: %s: %s", place.name, kind, words[:WORDS])
-    return UpstreamFailed(f"Asking {place.name} through LiteLLM failed: {kind}.")
+        return refused(speaker, UpstreamFailed.status, body, None)
+    kind, words = type(chain[0]).__name__, redact(without(speaker.key, str(chain[0])))
+    logger.warning("LiteLLM could not ask %s: %s: %s", speaker.name, kind, words[:WORDS])
+    return UpstreamFailed(f"Asking {speaker.name} through LiteLLM failed: {kind}.")
 
 
 def _chain(error: BaseException | None) -> Iterator[Any]:
@@ -96,21 +95,21 @@ def _message(error: Any) -> str:
     return str(getattr(error, "message", error)).partition("Traceback (most recent call last)")[0].rstrip()
 
 
-def refused(place: Place, status: int, body: bytes, retry_after: str | None) -> ApiError:
+def refused(speaker: Speaker, status: int, body: bytes, retry_after: str | None) -> ApiError:
     """`failure`, for providers that have other forms for an error than OpenRouter's."""
-    words = without_key(place, _words(body))
+    words = _words(body, speaker.key)
     if status >= 500 and "overloaded" in words.lower():
         status = OVERLOADED  # Anthropic's own status, which LiteLLM has no error for
     elif status == 401:
-        status, words = 403, f"{place.name} refused the key that pays for this request: {words}"
-    return failure(status, orjson.dumps({"error": {"message": words}}), retry_after)
+        status, words = 403, f"{speaker.name} refused the key that pays for this request: {words}"
+    return failure(speaker, status, orjson.dumps({"error": {"message": words}}), retry_after)
 
 
-def _words(body: bytes) -> str:
+def _words(body: bytes, key: str) -> str:
     """The sentence in an error's body, wherever the provider puts it; nothing of a page meant for a browser."""
     said = _parsed(body)
     if said is None:
-        text = body.decode(errors="replace").strip()
+        text = without(key, body.decode(errors="replace")).strip()  # before the cut could halve it
         return "" if text.startswith("<") else text[:WORDS]
     for found in (said.get("error"), said):
         words = (found.get("message") or found.get("detail")) if isinstance(found, dict) else found
@@ -119,7 +118,7 @@ def _words(body: bytes) -> str:
     return ""
 
 
-def _parsed(body: bytes) -> Chat | None:
+def _parsed(body: bytes) -> dict[str, Any] | None:
     """The object in `body`; Google puts it into a list."""
     try:
         found = orjson.loads(body)
@@ -127,8 +126,3 @@ def _parsed(body: bytes) -> Chat | None:
         return None
     found = found[0] if isinstance(found, list) and found else found
     return found if isinstance(found, dict) else None
-
-
-def without_key(place: Place, text: str) -> str:
-    """LiteLLM puts Gemini's key into the address, and the address into its errors."""
-    return redact(text.replace(place.api_key, "[redacted]") if place.api_key else text)
