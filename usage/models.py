@@ -176,6 +176,7 @@ class Limit(Configuration):
                 | Q(tokens_per_minute__isnull=False)
                 | Q(concurrent_requests__isnull=False),
                 name="limit_limits_something",
+                violation_error_message="Limit at least one of the three.",
             ),
             *(
                 models.CheckConstraint(condition=Q(**{name: None}) | Q(**{f"{name}__gt": 0}), name=f"positive_{name}")
@@ -199,15 +200,13 @@ class Limit(Configuration):
         return self.membership.user_id if self.membership is not None else self.api_key_id
 
     def clean(self) -> None:
-        """What the constraints hold, said at the field that is wrong."""
+        """What the constraints hold of whom it is for, said at the field that is wrong."""
         member, key = self.membership, self.api_key
         self._check_subject("membership", self.AppliesTo.MEMBER, None if member is None else member.team_id)
         self._check_subject("api_key", self.AppliesTo.KEY, None if key is None else key.membership.team_id)
         alike = Limit.objects.filter(team=self.team_id, applies_to=self.applies_to).exclude(pk=self.pk)
         if self.applies_to in {self.AppliesTo.TEAM, self.AppliesTo.EACH_MEMBER} and alike.exists():
             raise ValidationError({"applies_to": "The team has such a limit already: change that one."})
-        if all(getattr(self, name) is None for name in self.AMOUNTS):
-            raise ValidationError({self.AMOUNTS[0]: "Limit at least one of the three."})
 
     def _check_subject(self, field: str, needed_by: str, team_id: int | None) -> None:
         is_needed = self.applies_to == needed_by

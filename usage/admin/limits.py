@@ -1,13 +1,29 @@
 """The page on which it is said how much may be asked for in a minute, and at the same time."""
 
+from typing import Any
+
 from django.contrib import admin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from accounts.admin_base import BridgeAdmin, RelatedFilter
+from accounts.admin_base import BridgeAdmin, ModelForm, RelatedFilter
 from accounts.scope import by_team
 from usage.display import count
 from usage.models import Limit
+
+
+class LimitForm(ModelForm):
+    """A limit that limits something."""
+
+    class Meta:
+        model = Limit
+        fields = ("team", "applies_to", "membership", "api_key", *Limit.AMOUNTS)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if not self.errors and all(cleaned.get(name) is None for name in Limit.AMOUNTS):
+            self.add_error(Limit.AMOUNTS[0], "Limit at least one of the three.")
+        return cleaned
 
 
 @admin.register(Limit)
@@ -20,6 +36,7 @@ class LimitAdmin(BridgeAdmin):
     empty_hint = (
         "Nothing is limited. A limit may be for a team as a whole, for each of its members, for one, or for a key."
     )
+    form = LimitForm
     list_display = ("subject", "team", "requests", "tokens", "concurrent_requests")
     list_filter = (("team", RelatedFilter), ("applies_to", ChoicesDropdownFilter))
     list_select_related = ("team", "membership__user", "api_key")
