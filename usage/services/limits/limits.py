@@ -68,6 +68,7 @@ class Limits:
         self._returning = asyncio.Lock()
         self._wake = asyncio.Event()
         self._renewed_at = time.monotonic()
+        self._tending: asyncio.Task[None] | None = None
 
     # --- on the path of a request ---
 
@@ -114,7 +115,7 @@ class Limits:
     async def _ask(self, redis: RedisCounters, demand: Demand) -> Count | None:
         try:
             async with asyncio.timeout(SLOW_SECONDS):
-                if self._returns:  # whoever has just been answered has room again
+                if self._returns or self._returning.locked():  # whoever has just been answered has room again
                     await self._send_returns(redis)
                 return await redis.take(demand)
         except AWAY as error:
@@ -143,8 +144,10 @@ class Limits:
                 async with asyncio.timeout(TICK_SECONDS):
                     await self._wake.wait()
             self._wake.clear()
+            # Not cancelled itself: redis-py can swallow that, and this would go on for ever.
+            self._tending = asyncio.create_task(self._tend())
             try:
-                await self._tend()
+                await asyncio.shield(self._tending)
             except Exception:  # whatever goes wrong once must not let everybody's leases run out
                 logger.exception("Limits: tending failed and is tried again")
 
@@ -197,6 +200,8 @@ class Limits:
         """Give back what is left to give back, if Redis takes it, and let go of it."""
         if self._redis is None:
             return
+        if self._tending is not None:
+            await asyncio.wait([self._tending])
         if not self._is_redis_away:
             with contextlib.suppress(*AWAY):
                 await self._send_returns(self._redis)
