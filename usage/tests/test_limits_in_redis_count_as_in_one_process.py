@@ -22,9 +22,10 @@ from usage.services.limits.in_redis import AWAY, RedisCounters
 
 FAST = 100  # ticks a second: a window passes in 0.6 s
 NUMBER = numbers()
-STEP = st.tuples(
-    st.sampled_from([0, 0, 0, 0, 0.004, 0.02, 0.1, 0.62]), st.integers(0, 60), st.integers(0, 80), st.booleans()
-)
+PAUSES = st.sampled_from([0, 0, 0, 0, 0.004, 0.02, 0.1, 0.62])
+USED = st.one_of(st.just(0), st.integers(0, 120))
+ESTIMATE = st.one_of(st.just(0), st.integers(1, 60), st.integers(90, 150))
+STEP = st.tuples(PAUSES, ESTIMATE, USED, st.booleans())
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,8 @@ def test_a_hundred_at_once_are_let_in_as_far_as_the_limit_goes(redis: RedisProce
         limited = meters()
         counts: list[Count] = await asyncio.gather(*(shared.take(demand(limited)) for _ in range(100)))
         assert sum(count.is_taken for count in counts) == 3
+        left = await shared.take(demand(limited))
+        assert [reading.used for reading in left.readings] == [3, 3, 3], "who was refused has taken nothing"
 
     run(redis, story)
 

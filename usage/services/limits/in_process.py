@@ -40,9 +40,9 @@ class ProcessCounters:
         for meter in demand.meters:
             if meter.kind is Kind.CONCURRENT:
                 self.in_progress[meter.key].add(demand.request_id)
-            else:
+            elif amount := demand.amount(meter):
                 window = self.windows[meter.key]
-                window[tick] = window.get(tick, 0) + demand.amount(meter)
+                window[tick] = window.get(tick, 0) + amount
 
     def give_back(self, returned: Return, now: float) -> None:
         for meter, change in returned.changes:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -21,7 +21,8 @@ SLOW_SECONDS = 0.25
 LEASE_SECONDS = 60
 #: Longer than anything counts.
 KEEP_SECONDS = 120
-CONNECTIONS = 32
+#: Redis does one thing after the other anyway; who waits here is not waiting for it.
+AT_ONCE = 16
 BATCH = 500
 #: Errors that mean: Redis is not there, or cannot do what it should.
 AWAY = (RedisError, OSError, TimeoutError)
@@ -42,9 +43,9 @@ class RedisCounters:
     def __init__(self, url: str, *, ticks_a_second: int = 1, lease_seconds: int = LEASE_SECONDS) -> None:
         self._ticks = ticks_a_second
         self._lease = lease_seconds
-        waiting = {"timeout": SLOW_SECONDS, "socket_timeout": SLOW_SECONDS, "socket_connect_timeout": SLOW_SECONDS}
+        patience = {"socket_timeout": SLOW_SECONDS, "socket_connect_timeout": SLOW_SECONDS}
         once = Retry(NoBackoff(), 0)  # a script that may have run must not run again
-        self._pool = BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, retry=once, **waiting)
+        self._pool = ConnectionPool.from_url(url, retry=once, **patience)
         self._client = Redis(connection_pool=self._pool)
         self._take = self._client.register_script(_script("take"))
         self._give_back = self._client.register_script(_script("give_back"))
@@ -61,13 +62,20 @@ class RedisCounters:
 
     async def give_back(self, returns: Sequence[Return]) -> None:
         async with asyncio.timeout(SLOW_SECONDS):
+            if len(returns) == 1:
+                await self._give_back(*self._given_back(returns[0]))
+                return
             pipeline = self._client.pipeline(transaction=False)
             for returned in returns:
-                arguments: list[str | int] = [self._ticks, KEEP_SECONDS, returned.request_id]
-                for meter, change in returned.changes:
-                    arguments += [meter.kind, returned.taken_at, change]
-                await self._give_back(_keys(meter for meter, _ in returned.changes), arguments, client=pipeline)
+                await self._give_back(*self._given_back(returned), client=pipeline)
             await pipeline.execute()
+
+    def _given_back(self, returned: Return) -> tuple[list[str], list[str | int]]:
+        """The keys and arguments for one request."""
+        arguments: list[str | int] = [self._ticks, KEEP_SECONDS, returned.request_id]
+        for meter, change in returned.changes:
+            arguments += [meter.kind, returned.taken_at, change]
+        return _keys(meter for meter, _ in returned.changes), arguments
 
     async def renew(self, in_progress: Mapping[str, Iterable[str]]) -> None:
         """Renew the leases of requests, by the key of their meter; without any, see whether Redis answers."""

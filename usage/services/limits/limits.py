@@ -26,7 +26,7 @@ from usage.services.limits.arithmetic import (
     undone,
 )
 from usage.services.limits.in_process import ProcessCounters
-from usage.services.limits.in_redis import AWAY, BATCH, SLOW_SECONDS, RedisCounters
+from usage.services.limits.in_redis import AT_ONCE, AWAY, BATCH, SLOW_SECONDS, RedisCounters
 from usage.services.limits.rules import meters_of
 
 logger = logging.getLogger("bridge.limits")
@@ -65,6 +65,7 @@ class Limits:
         self._redis = redis
         self._is_redis_away = False
         self._returns: deque[Return] = deque(maxlen=MOST_WAITING)
+        self._asking = asyncio.Semaphore(AT_ONCE)
         self._returning = asyncio.Lock()
         self._wake = asyncio.Event()
         self._renewed_at = time.monotonic()
@@ -113,6 +114,11 @@ class Limits:
             raise
 
     async def _ask(self, redis: RedisCounters, demand: Demand) -> Count | None:
+        """A few at a time, so that a crowd here is not taken for a Redis that is slow."""
+        async with self._asking:
+            return None if self._is_redis_away else await self._answer_of(redis, demand)
+
+    async def _answer_of(self, redis: RedisCounters, demand: Demand) -> Count | None:
         try:
             async with asyncio.timeout(SLOW_SECONDS):
                 if self._returns or self._returning.locked():  # whoever has just been answered has room again

@@ -52,7 +52,7 @@ if all_fit then
   for i, key in ipairs(KEYS) do
     if ARGV[3 * i + 3] == 'concurrent' then
       redis.call('ZADD', key, string.format('%.6f', seconds + lease), request)
-    else
+    elseif tonumber(ARGV[3 * i + 5]) > 0 then
       redis.call('HINCRBY', key, tick, ARGV[3 * i + 5])
     end
     redis.call('EXPIRE', key, keep)
