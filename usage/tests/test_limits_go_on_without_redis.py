@@ -18,7 +18,7 @@ from usage.services.limits.limits import LimitExceeded, Limits, Taken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-AWAY, BACK = "Redis does not answer", "Redis answers again"
+AWAY, BACK = "Redis fails", "Redis works again"
 
 
 @pytest.fixture
@@ -164,6 +164,22 @@ def test_a_redis_that_hangs_holds_up_one_moment_of_requests_and_no_more(
         assert times_said(caplog, AWAY) == 1
         redis.go_on()
         await until(lambda: times_said(caplog, BACK) == 1)
+
+    run(redis, story, requests_per_minute=1000)
+
+
+def test_a_redis_that_answers_and_takes_nothing_is_away_once(
+    redis: RedisProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(one: Process, other: Process) -> None:
+        with Redis.from_url(redis.url) as client:
+            client.config_set("min-replicas-to-write", 1)
+            for _ in range(20):
+                await one.take()
+                await asyncio.sleep(0.05)
+            assert (times_said(caplog, AWAY), times_said(caplog, BACK)) == (2, 0), "once for each process"
+            client.config_set("min-replicas-to-write", 0)
+        await until(lambda: times_said(caplog, BACK) == 2)
 
     run(redis, story, requests_per_minute=1000)
 

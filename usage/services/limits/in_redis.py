@@ -27,6 +27,8 @@ BATCH = 500
 #: Errors that mean: Redis is not there, or cannot do what it should.
 AWAY = (RedisError, OSError, TimeoutError)
 PREFIX = "bridge:limits:"
+#: What is written where nothing else is: one that is full or only reads would answer a mere ping.
+PROBE = "probe"
 NOBODY_KNOWS = -1
 _FIELDS = 4
 
@@ -78,14 +80,12 @@ class RedisCounters:
         return _keys(meter for meter, _ in returned.changes), arguments
 
     async def renew(self, in_progress: Mapping[str, Iterable[str]]) -> None:
-        """Renew the leases of requests, by the key of their meter; without any, see whether Redis answers."""
-        for key, requests in in_progress.items():
+        """Renew the leases of requests, by the key of their meter; without any, see whether Redis takes anything."""
+        for key, requests in {**in_progress, PROBE: (PROBE,)}.items():
             ids = sorted(requests)
             for start in range(0, len(ids), BATCH):
                 async with asyncio.timeout(SLOW_SECONDS):
                     await self._renew([PREFIX + key], [self._lease, KEEP_SECONDS, *ids[start : start + BATCH]])
-        async with asyncio.timeout(SLOW_SECONDS):
-            await self._client.ping()
 
     async def forget_connections(self) -> None:
         """After an outage: those that were open are to a Redis that may be gone."""

@@ -195,12 +195,12 @@ class Limits:
         if not self._is_redis_away:
             self._is_redis_away = True
             why = str(error) or type(error).__name__
-            logger.warning("Limits: Redis does not answer (%s): each process counts alone until it does", why)
+            logger.warning("Limits: Redis fails (%s): each process counts alone until it works again", why)
 
     def _find(self) -> None:
         if self._is_redis_away:
             self._is_redis_away = False
-            logger.warning("Limits: Redis answers again, and processes count together")
+            logger.warning("Limits: Redis works again: processes count together")
 
     async def close(self) -> None:
         """Give back what is left to give back, if Redis takes it, and let go of it."""
