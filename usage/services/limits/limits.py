@@ -164,16 +164,18 @@ class Limits:
             self._renewed_at = time.monotonic()
         if self._redis is None:
             return
+        was_away = self._is_redis_away
         try:
-            if self._is_redis_away:
+            if was_away:
                 await self._redis.forget_connections()
-            if self._is_redis_away or is_due:
+            if was_away or is_due:
                 await self._renew(self._redis)
             await self._send_returns(self._redis)
         except AWAY as error:
             self._lose(error)
         else:
-            self._find()
+            if was_away:
+                self._find()
 
     async def _renew(self, redis: RedisCounters) -> None:
         async with self._returning:  # a place that is given back meanwhile is given back after this
@@ -198,9 +200,8 @@ class Limits:
             logger.warning("Limits: Redis fails (%s): each process counts alone until it works again", why)
 
     def _find(self) -> None:
-        if self._is_redis_away:
-            self._is_redis_away = False
-            logger.warning("Limits: Redis works again: processes count together")
+        self._is_redis_away = False
+        logger.warning("Limits: Redis works again: processes count together")
 
     async def close(self) -> None:
         """Give back what is left to give back, if Redis takes it, and let go of it."""
