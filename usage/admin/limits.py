@@ -21,7 +21,7 @@ class LimitForm(ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        if not self.errors and all(cleaned.get(name) is None for name in Limit.AMOUNTS):
+        if not self.errors.keys() & Limit.AMOUNTS and all(cleaned.get(name) is None for name in Limit.AMOUNTS):
             self.add_error(Limit.AMOUNTS[0], "Limit at least one of the three.")
         return cleaned
 
@@ -37,9 +37,9 @@ class LimitAdmin(BridgeAdmin):
         "Nothing is limited. A limit may be for a team as a whole, for each of its members, for one, or for a key."
     )
     form = LimitForm
-    list_display = ("subject", "team", "requests", "tokens", "concurrent_requests")
+    list_display = ("subject", "team", "requests", "tokens", "concurrent")
     list_filter = (("team", RelatedFilter), ("applies_to", ChoicesDropdownFilter))
-    list_select_related = ("team", "membership__user", "api_key")
+    list_select_related = ("team", "membership__user", "api_key__membership__user")
     search_fields = ("team__name", "membership__user__email", "api_key__name", "api_key__prefix")
     autocomplete_fields = ("team", "membership", "api_key")
     radio_fields = {"applies_to": admin.VERTICAL}
@@ -48,9 +48,9 @@ class LimitAdmin(BridgeAdmin):
         ("How much", {"fields": Limit.AMOUNTS}),
     )
 
-    @display(description="for", ordering="applies_to")
-    def subject(self, limit: Limit) -> str:
-        return limit.subject
+    @display(description="for", ordering="applies_to", header=True)
+    def subject(self, limit: Limit) -> tuple[str, str]:
+        return limit.subject, f"of {limit.api_key.membership.user}" if limit.api_key else ""
 
     @display(description="requests a minute", ordering="requests_per_minute")
     def requests(self, limit: Limit) -> str:
@@ -59,3 +59,7 @@ class LimitAdmin(BridgeAdmin):
     @display(description="tokens a minute", ordering="tokens_per_minute")
     def tokens(self, limit: Limit) -> str:
         return count(limit.tokens_per_minute)
+
+    @display(description="at the same time", ordering="concurrent_requests")
+    def concurrent(self, limit: Limit) -> str:
+        return count(limit.concurrent_requests)

@@ -85,6 +85,8 @@ def test_a_form_that_makes_no_sense_says_so_at_its_field(owner: Client) -> None:
         ({"applies_to": "key", "api_key": key_of(bob).pk, **some}, "api_key"),
     ):
         assert list(errors(owner, **form)) == [field], form
+    said = errors(owner, applies_to="key", team="")
+    assert said.keys() == {"team", "api_key", "requests_per_minute"}, "each at its field, together"
     assert Limit.objects.count() == 3
 
 
