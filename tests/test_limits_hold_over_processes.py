@@ -155,7 +155,7 @@ def test_redis_dies_and_comes_back_and_nobody_is_turned_away_for_it(limited: Lim
         time.sleep(2.5)
         for server, length in zip(limited.servers, logs, strict=True):
             said = [line for line in server.log()[length:].splitlines() if "Limits:" in line]
-            assert [("Redis fails" in line, "works again" in line) for line in said] == [
+            assert [("Redis fails" in line, "Redis works again" in line) for line in said] == [
                 (True, False),
                 (False, True),
             ]
