@@ -306,7 +306,13 @@ def _page(title: str, icon: str, model: str) -> dict[str, Any]:
 
 
 NAVIGATION = [
-    {"title": "Spending", "items": [_page("Usage", "monitoring", "usage_usagerecord")]},
+    {
+        "title": "Spending",
+        "items": [
+            _page("Usage", "monitoring", "usage_usagerecord"),
+            _page("Limits", "speed", "usage_limit"),
+        ],
+    },
     {
         "title": "People",
         "items": [

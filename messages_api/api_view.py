@@ -1,6 +1,7 @@
 """Owns the base of the `/v1` views: DRF's view with an asynchronous dispatch, and Anthropic's errors."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any, cast
 
 import orjson
@@ -18,6 +19,7 @@ from rest_framework.views import APIView
 from accounts.authentication import Caller
 from messages_api import errors
 from messages_api.errors import ApiError
+from messages_api.services.answer import Answer
 from messages_api.services.stream import MessageStream
 
 logger = logging.getLogger("bridge.request")
@@ -36,8 +38,8 @@ class EventStreamResponse(HttpResponseBase):
 
     streaming = True
 
-    def __init__(self, stream: MessageStream) -> None:
-        super().__init__(content_type="text/event-stream; charset=utf-8")
+    def __init__(self, stream: MessageStream, headers: Mapping[str, str]) -> None:
+        super().__init__(content_type="text/event-stream; charset=utf-8", headers=dict(headers))
         self["cache-control"] = "no-cache"
         self["x-accel-buffering"] = "no"  # nginx would otherwise hold the stream back
         self.stream = stream
@@ -61,7 +63,7 @@ class JsonOnly(BaseContentNegotiation):
 
 
 class ApiView(APIView):
-    """A view whose handlers are coroutines. They return bytes of JSON, a dictionary, or a stream that has begun."""
+    """A view whose handlers are coroutines. They return bytes of JSON, a dictionary, or an answer of a model's."""
 
     authentication_classes = [CallerAuthentication]
     permission_classes = []
@@ -106,10 +108,14 @@ class ApiView(APIView):
         raise errors.MethodNotAllowed(f"{request.method} is not allowed here; use {', '.join(self.allowed_methods)}")
 
 
-def _response(answer: bytes | dict[str, Any] | MessageStream) -> HttpResponseBase:
-    if isinstance(answer, MessageStream):
-        return EventStreamResponse(answer)
-    return HttpResponse(answer if isinstance(answer, bytes) else orjson.dumps(answer), content_type="application/json")
+def _response(answer: bytes | dict[str, Any] | Answer) -> HttpResponseBase:
+    if isinstance(answer, dict):
+        answer = orjson.dumps(answer)
+    if isinstance(answer, bytes):
+        answer = Answer(answer, errors.NO_HEADERS)
+    if isinstance(answer.content, MessageStream):
+        return EventStreamResponse(answer.content, answer.headers)
+    return HttpResponse(answer.content, content_type="application/json", headers=dict(answer.headers))
 
 
 def log_refusal(method: str, path: str, request_id: str, error: ApiError) -> None:

@@ -9,7 +9,7 @@
     ├── MethodNotAllowed    405 invalid_request_error
     ├── TooLarge            413 request_too_large
     ├── WrongEncoding       415 invalid_request_error
-    ├── RateLimited         429 rate_limit_error      (retry_after as the upstream said)
+    ├── RateLimited         429 rate_limit_error      (retry_after as the upstream said, or our own limits)
     ├── Internal            500 api_error
     ├── UpstreamFailed      502 api_error
     ├── Unavailable         503 api_error
@@ -20,6 +20,7 @@ The pairs of status and type are Anthropic's (docs: API errors). The client matc
 a message that comes from upstream is passed on as it is.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import orjson
@@ -37,7 +38,7 @@ ErrorType = Literal[
     "overloaded_error",
 ]
 
-
+NO_HEADERS: Mapping[str, str] = {}
 UNFORESEEN = "Something went wrong in the gateway. Its log says what, under this request id."
 
 
@@ -47,15 +48,24 @@ class ApiError(Exception):
     status: int
     type: ErrorType
 
-    def __init__(self, message: str, *, retry_after: str | None = None, details: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: str | None = None,
+        details: dict[str, str] | None = None,
+        rate_headers: Mapping[str, str] = NO_HEADERS,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.retry_after = retry_after
+        self.rate_headers = rate_headers
         self.details = details
         self.is_logged = False  # whether the request's one log line has been written
 
     def headers(self) -> dict[str, str]:
-        return {"retry-after": self.retry_after} if self.retry_after else {}
+        retry_after = {"retry-after": self.retry_after} if self.retry_after else {}
+        return {**self.rate_headers, **retry_after}
 
     def body(self, request_id: str) -> dict[str, object]:
         error: dict[str, object] = {"type": self.type, "message": self.message}

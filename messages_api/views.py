@@ -7,11 +7,11 @@ from django.http.response import HttpResponseBase
 from messages_api.api_view import ApiRequest, ApiView
 from messages_api.errors import InvalidRequest
 from messages_api.schemas import parse_envelope
+from messages_api.services.answer import Answer
 from messages_api.services.gateway import running_gateway
 from messages_api.services.messages import Incoming, answer
 from messages_api.services.model_list import LARGEST_PAGE, LISTED_STAGES, STAGES, Page, list_models, model_info
 from messages_api.services.routing import current_directory, route_for
-from messages_api.services.stream import MessageStream
 from messages_api.services.token_count import count_tokens
 from usage.services.ledger import Origin
 
@@ -24,7 +24,7 @@ class MessagesView(ApiView):
     def log_answer(self, response: HttpResponseBase) -> None:
         """An answer's line is written when it is settled."""
 
-    async def post(self, request: ApiRequest) -> bytes | MessageStream:
+    async def post(self, request: ApiRequest) -> Answer:
         incoming = Incoming(
             request.request_id, request.caller, _origin(request), request.body_bytes, _relayed_headers(request)
         )

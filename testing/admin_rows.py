@@ -11,7 +11,7 @@ from accounts.models import ApiKey, Membership, OpenRouterKey, Policy, Team, Use
 from messages_api.models import CatalogModel, ModelAlias, Provider
 from testing import cast
 from testing.cast import Member
-from usage.models import UsageRecord
+from usage.models import Limit, UsageRecord
 
 
 def usage_record(member: Member) -> UsageRecord:
@@ -50,6 +50,12 @@ ROWS: dict[type[models.Model], Callable[[Member], models.Model]] = {
         team=member.team, denied_models=f"{member.team.slug}/*", system_addendum=f"Of {member.team.name}."
     ),
     UsageRecord: usage_record,
+    Limit: lambda member: Limit.objects.create(
+        team=member.team,
+        applies_to=Limit.AppliesTo.KEY,
+        api_key=ApiKey.objects.filter(membership=member.membership)[0],
+        requests_per_minute=60,
+    ),
     AuditEntry: lambda member: AuditEntry.objects.filter(team=member.team)[0],
     Provider: lambda member: Provider.objects.create(
         name=f"{member.team.slug}-groq", litellm_provider="groq", base_url="https://groq.example"

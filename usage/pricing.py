@@ -35,6 +35,11 @@ class Tokens:
         """All of the prompt, cached or not."""
         return self.input + self.cache_read + self.cache_write
 
+    @property
+    def uncached(self) -> int:
+        """What counts towards a limit of tokens: all but what was read from a cache."""
+        return self.input + self.cache_write + self.output
+
     def __add__(self, other: "Tokens") -> "Tokens":
         return Tokens(*(getattr(self, name) + getattr(other, name) for name in Tokens.__slots__))
 

@@ -15,7 +15,7 @@ from accounts.services import create_api_key
 from messages_api.models import CatalogModel, ModelAlias, Provider
 from testing import cast
 from testing.signed_in import signed_in
-from usage.models import UsageRecord
+from usage.models import Limit, UsageRecord
 
 pytestmark = pytest.mark.django_db
 
@@ -38,6 +38,9 @@ def make_everything(number: int) -> None:
     ModelAlias.objects.create(team=member.team, name=f"alias-{number}", target="openai/gpt-5")
     CatalogModel.objects.create(id=f"acme/model-{number}", name="A model", context_length=1, input_modalities=["text"])
     AccessAttempt.objects.create(username=f"user{number}", ip_address="192.0.2.1", failures_since_start=1)
+    Limit.objects.create(team=team, concurrent_requests=5)
+    Limit.objects.create(team=member.team, applies_to="member", membership=member, requests_per_minute=60)
+    Limit.objects.create(team=member.team, applies_to="key", api_key=api_key, tokens_per_minute=10_000)
     now = timezone.now() + timedelta(seconds=number)
     UsageRecord.objects.create(
         request_id=f"req_{number}",
@@ -77,6 +80,7 @@ LISTS = (
     "messages_api_catalogmodel",
     "messages_api_provider",
     "usage_usagerecord",
+    "usage_limit",
     "accounts_auditentry",
     "axes_accessattempt",
 )
@@ -88,6 +92,7 @@ OF_TEAMS = (
     "accounts_openrouterkey",
     "messages_api_modelalias",
     "usage_usagerecord",
+    "usage_limit",
     "accounts_auditentry",
 )
 

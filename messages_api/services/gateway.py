@@ -22,6 +22,8 @@ from messages_api.services.upstream.messages import MessagesUpstream
 from messages_api.services.upstream.openrouter import OpenRouterUpstream
 from usage.services.admission import Admission
 from usage.services.ledger import Ledger
+from usage.services.limits.in_redis import RedisCounters
+from usage.services.limits.limits import Limits
 
 logger = logging.getLogger("bridge")
 TICK_SECONDS = 1.0
@@ -56,7 +58,8 @@ class Gateway:
 
     def __init__(self, sessions: Sessions, ledger: Ledger) -> None:
         self.ledger = ledger
-        self.admission = Admission(ledger)
+        self.limits = Limits(RedisCounters(settings.REDIS_URL) if settings.REDIS_URL else None)
+        self.admission = Admission(ledger, self.limits)
         self.token_factors = TokenFactors()
         self.is_draining = False
         self.streams: set[MessageStream] = set()
@@ -72,7 +75,8 @@ class Gateway:
     async def start(cls) -> Self:
         gateway = cls(_sessions(), Ledger(settings.SPOOL_DIR))
         gateway.ledger.start()
-        jobs = (configuration.watch(), gateway._tick(), gateway.token_factors.load(), last_used.keep())
+        beside = (configuration.watch(), gateway.token_factors.load(), last_used.keep(), gateway.limits.keep())
+        jobs = (gateway._tick(), *beside)
         gateway._tasks = [asyncio.create_task(job) for job in jobs]
         return gateway
 
@@ -98,6 +102,7 @@ class Gateway:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.limits.close()
         await self.ledger.close()
         await self._litellm.close()
         await self._sessions.close()

@@ -9,19 +9,21 @@ from functools import partial
 from django.conf import settings
 
 from accounts.authentication import Caller
-from messages_api.errors import Overloaded, TimedOut
+from messages_api.errors import Overloaded, RateLimited, TimedOut
 from messages_api.schemas import parse_envelope
+from messages_api.services.answer import Answer
 from messages_api.services.attempts.base import Asked, Attempt
 from messages_api.services.attempts.relayed import RelayedAttempt
 from messages_api.services.attempts.sequence import Attempts
 from messages_api.services.attempts.translated import TranslatedAttempt
 from messages_api.services.gateway import RESTARTING, Gateway
 from messages_api.services.paying_key import paying_key
+from messages_api.services.rate_headers import rate_headers
 from messages_api.services.routing import Route, Target, current_directory, route_for
 from messages_api.services.settlement import Settlement, as_api_error
 from messages_api.services.stream import MessageStream
 from messages_api.services.token_estimate import estimate_tokens
-from usage.services.admission import NotRecorded
+from usage.services.admission import LimitReached, NotRecorded
 from usage.services.ledger import Entry, Origin
 
 #: A whole answer that has not come by then is given up; the clients' own patience ends there, too.
@@ -40,7 +42,7 @@ class Incoming:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-async def answer(gateway: Gateway, incoming: Incoming) -> bytes | MessageStream:
+async def answer(gateway: Gateway, incoming: Incoming) -> Answer:
     """The answer to a Messages request: JSON, or a stream that has begun. Raises ApiError."""
     envelope = parse_envelope(incoming.body)
     caller = incoming.caller
@@ -55,7 +57,7 @@ async def answer(gateway: Gateway, incoming: Incoming) -> bytes | MessageStream:
     if route.target.transport != "native":
         _ = asked.request  # what is malformed is refused before it is admitted
     estimated = estimate_tokens(envelope, route.terms.system_addendum)
-    settlement = await _admit(gateway, incoming, asked, route, estimated)
+    settlement, headers = await _admit(gateway, incoming, asked, route, estimated)
     task = asyncio.current_task()
     assert task is not None  # noqa: S101  # a coroutine that runs has one
     gateway.starting.add(task)
@@ -63,8 +65,8 @@ async def answer(gateway: Gateway, incoming: Incoming) -> bytes | MessageStream:
         make = partial(_attempt, gateway, caller, asked, estimated)
         attempts = Attempts(make, route.targets, settlement, settings.RETRY_SECONDS)
         if envelope.stream:
-            return await _begin(gateway, attempts, settlement)
-        return await _complete(attempts, settlement)
+            return Answer(await _begin(gateway, attempts, settlement), headers)
+        return Answer(await _complete(attempts, settlement), headers)
     except Exception as error:
         settlement.end(error)
         refusal = as_api_error(error)
@@ -84,7 +86,10 @@ async def answer(gateway: Gateway, incoming: Incoming) -> bytes | MessageStream:
         gateway.ended.discard(task)
 
 
-async def _admit(gateway: Gateway, incoming: Incoming, asked: Asked, route: Route, estimated: int) -> Settlement:
+async def _admit(
+    gateway: Gateway, incoming: Incoming, asked: Asked, route: Route, estimated: int
+) -> tuple[Settlement, dict[str, str]]:
+    """What settles the request from now on, and the headers that say what its limits leave."""
     entry = Entry(
         request_id=incoming.request_id,
         caller=incoming.caller,
@@ -96,10 +101,13 @@ async def _admit(gateway: Gateway, incoming: Incoming, asked: Asked, route: Rout
         estimated_tokens=estimated,
     )
     try:
-        await gateway.admission.admit(entry)
+        standing = await gateway.admission.admit(entry)
     except NotRecorded as error:
         raise Overloaded(str(error)) from error
-    return Settlement(gateway.admission, entry, gateway.token_factors)
+    except LimitReached as error:
+        seconds = None if error.seconds is None else str(error.seconds)
+        raise RateLimited(str(error), retry_after=seconds, rate_headers=rate_headers(error.standing)) from error
+    return Settlement(gateway.admission, entry, gateway.token_factors), rate_headers(standing)
 
 
 def _attempt(gateway: Gateway, caller: Caller, asked: Asked, estimated: int, target: Target) -> Attempt:

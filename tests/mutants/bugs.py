@@ -396,6 +396,21 @@ BUGS: tuple[Bug, ...] = (
         "tests/test_probes_and_side_traffic.py::test_side_traffic_is_answered_without_a_key",
     ),
     Bug(
+        43,
+        "usage/services/admission.py",
+        "taken = self._taken.pop(entry.request_id, None)",
+        "taken = None",
+        "usage/tests/test_admission_gives_back_what_it_took.py::test_a_place_is_free_however_its_request_ends",
+    ),
+    Bug(
+        43,
+        "usage/services/limits/take.lua",
+        "  redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.6f', seconds))\n",
+        "",
+        "usage/tests/test_limits_in_redis_count_as_in_one_process.py"
+        "::test_a_place_that_nobody_renews_is_free_after_its_lease",
+    ),
+    Bug(
         44,
         "requirements.txt",
         "\naiohttp==",
@@ -415,6 +430,13 @@ BUGS: tuple[Bug, ...] = (
         "retry_after=retry_after or _retry_after(fields))",
         'retry_after=retry_after or _retry_after(fields) or "60")',
         f"{TESTS}/test_upstream_failures_keep_their_words.py::test_a_retry_after_is_never_made_up",
+    ),
+    Bug(
+        46,
+        "usage/services/limits/arithmetic.py",
+        "        opens_at = at + SPAN\n",
+        "        opens_at = tick + WINDOW\n",
+        "usage/tests/test_limits_hold_in_every_minute.py::test_waiting_as_long_as_told_and_no_shorter_lets_in",
     ),
     Bug(
         47,
