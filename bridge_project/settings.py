@@ -46,6 +46,7 @@ SILENCE_SECONDS: float = env.float("SILENCE_SECONDS", 120.0, validate=Range(1))
 RETRY_SECONDS: float = env.float("RETRY_SECONDS", 30.0, validate=Range(0))
 HTTPS_PROXY: str = env.str("HTTPS_PROXY", "")
 SSL_CERT_FILE: str = env.str("SSL_CERT_FILE", "")
+ALLOW_PRIVATE: str = env.str("ALLOW_PRIVATE_ADDRESSES", "", validate=OneOf(["", "true", "false"]))
 
 DATABASE_URL: str = env.str("DATABASE_URL", "") or f"sqlite:///{VAR_DIR / 'bridge.sqlite3'}"
 REDIS_URL: str = env.str("REDIS_URL", "")
@@ -85,6 +86,8 @@ PUBLIC_HOST = _hostname("PUBLIC_URL", PUBLIC_URL, "http", "https") if PUBLIC_URL
 # Anyone but this machine can reach it: no secret may be a default one.
 PRODUCTION = PUBLIC_HOST not in {"127.0.0.1", "localhost", "::1"}
 BASE_URL = PUBLIC_URL or f"http://127.0.0.1:{PORT}"
+# Whether an address that is written in the admin may lead into the network that the server stands in.
+ALLOW_PRIVATE_ADDRESSES = ALLOW_PRIVATE == "true" if ALLOW_PRIVATE else not PRODUCTION
 
 if PRODUCTION and not SECRET_KEY:
     stop("SECRET_KEY: must be set when PUBLIC_URL is not this machine. Make one: openssl rand -base64 48")

@@ -8,6 +8,7 @@ for name in (
     "REDIS_URL",
     "HTTPS_PROXY",
     "SSL_CERT_FILE",
+    "ALLOW_PRIVATE_ADDRESSES",
     "OPENROUTER_API_KEY",
     "OPENROUTER_BASE_URL",
 ):

@@ -39,6 +39,7 @@ def start(tmp_path: Path, code: str = "import bridge_project.settings", **env: s
         ("OPENROUTER_BASE_URL", {"OPENROUTER_BASE_URL": "openrouter.ai"}),
         ("HTTPS_PROXY", {"HTTPS_PROXY": "garbage"}),
         ("HTTPS_PROXY", {"HTTPS_PROXY": "http://[bad"}),
+        ("ALLOW_PRIVATE_ADDRESSES", {"ALLOW_PRIVATE_ADDRESSES": "perhaps"}),
         ("REDIS_URL", {"REDIS_URL": "garbage"}),
         ("TRUSTED_PROXIES", {"TRUSTED_PROXIES": "10.0.0.0/8,nginx"}),
         ("BIG_MODEL", {"BIG_MODEL": "gpt-5"}),
@@ -81,3 +82,19 @@ def test_production_is_strict_about_cookies_and_hosts(tmp_path: Path) -> None:
     code = f"from bridge_project import settings; print(*(getattr(settings, name) for name in {names}))"
     hosts = ["bridge.example.com", "127.0.0.1", "localhost", "[::1]"]
     assert start(tmp_path, code, **PRODUCTION).stdout == f"True True True json {hosts}\n"
+
+
+@pytest.mark.parametrize(
+    ("env", "is_allowed"),
+    [
+        ({}, True),
+        (PRODUCTION, False),
+        ({**PRODUCTION, "ALLOW_PRIVATE_ADDRESSES": "true"}, True),
+        ({"ALLOW_PRIVATE_ADDRESSES": "false"}, False),
+    ],
+)
+def test_private_addresses_are_allowed_on_ones_own_machine_or_by_name(
+    tmp_path: Path, env: dict[str, str], is_allowed: bool
+) -> None:
+    code = "from bridge_project import settings; print(settings.ALLOW_PRIVATE_ADDRESSES)"
+    assert start(tmp_path, code, **env).stdout == f"{is_allowed}\n"
