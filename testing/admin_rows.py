@@ -11,7 +11,7 @@ from accounts.models import ApiKey, Membership, OpenRouterKey, Team, User
 from messages_api.models import CatalogModel, ModelAlias, Provider
 from testing import cast
 from testing.cast import Member
-from usage.models import UsageRecord
+from usage.models import Budget, UsageRecord
 
 
 def usage_record(member: Member) -> UsageRecord:
@@ -47,6 +47,7 @@ ROWS: dict[type[models.Model], Callable[[Member], models.Model]] = {
         team=member.team, name=f"{member.team.slug}-alias", target="openai/gpt-5", note=f"of {member.team.name}"
     ),
     UsageRecord: usage_record,
+    Budget: lambda member: Budget.objects.create(team=member.team, membership=member.membership, amount=10**14),
     AuditEntry: lambda member: AuditEntry.objects.filter(team=member.team)[0],
     Provider: lambda member: Provider.objects.create(
         name=f"{member.team.slug}-groq", litellm_provider="groq", base_url="https://groq.example"

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+from collections.abc import Coroutine, Iterator
 from typing import Any, Self
 
 import aiohttp
@@ -11,6 +12,7 @@ from django.conf import settings
 
 from accounts import configuration, last_used
 from messages_api.errors import Overloaded
+from messages_api.services.cost_estimate import CostEstimates
 from messages_api.services.routing import Target
 from messages_api.services.stream import MessageStream
 from messages_api.services.token_factors import TokenFactors
@@ -20,6 +22,7 @@ from messages_api.services.upstream.litellm import LiteLlmUpstream
 from messages_api.services.upstream.messages import MessagesUpstream
 from messages_api.services.upstream.openrouter import OpenRouterUpstream
 from usage.services.admission import Admission
+from usage.services.budgets import notices
 from usage.services.ledger import Ledger
 
 logger = logging.getLogger("bridge")
@@ -57,6 +60,7 @@ class Gateway:
         self.ledger = ledger
         self.admission = Admission(ledger)
         self.token_factors = TokenFactors()
+        self.cost_estimates = CostEstimates()
         self.is_draining = False
         self.streams: set[MessageStream] = set()
         self.starting: set[asyncio.Task[Any]] = set()  # requests of which nothing has been answered yet
@@ -76,9 +80,18 @@ class Gateway:
         session = aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
         gateway = cls(session, Ledger(settings.SPOOL_DIR))
         gateway.ledger.start()
-        jobs = (configuration.watch(), gateway._tick(), gateway.token_factors.load(), last_used.keep())
-        gateway._tasks = [asyncio.create_task(job) for job in jobs]
+        gateway._tasks = [asyncio.create_task(job) for job in gateway._jobs()]
         return gateway
+
+    def _jobs(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """What is done beside requests."""
+        yield configuration.watch()
+        yield self._tick()
+        yield self.token_factors.load()
+        yield self.cost_estimates.load()
+        yield last_used.keep()
+        yield self.admission.budgets.keep()
+        yield notices.keep()
 
     def upstream_for(self, target: Target) -> ChatUpstream:
         """What carries a chat completion to `target`."""

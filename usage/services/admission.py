@@ -1,14 +1,10 @@
 """Owns the step before the upstream call: may this request go out, and the record that it has; and the way back."""
 
+from usage.services.budgets.hard import HardBudgets
 from usage.services.ledger import Entry, Ledger, Outcome
+from usage.services.refusals import NotAdmitted, NotRecorded
 
-
-class NotAdmitted(Exception):
-    """The request may not go out. The message says why, for the person who sent it."""
-
-
-class NotRecorded(NotAdmitted):
-    """The request could not be written down, so it may not go out."""
+__all__ = ["Admission", "NotAdmitted", "NotRecorded"]
 
 
 class Admission:
@@ -16,15 +12,19 @@ class Admission:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self.budgets = HardBudgets(ledger.server)
 
     async def admit(self, entry: Entry) -> None:
-        """Let `entry` go upstream. Raises NotAdmitted.
+        """Let `entry` go upstream. Raises NotAdmitted; then nothing is held for it.
 
-        The open record is in the spool before the first byte leaves, so whatever happens later is accounted for.
+        The open record is in the spool before the first byte leaves, so whatever happens later is accounted for. With
+        it the ledger answers for what is reserved: it is given back when the record is final, or its process dead.
         """
+        await self.budgets.reserve(entry)
         try:
             self._ledger.open(entry)
         except OSError as error:
+            self.budgets.give_back(entry)
             raise NotRecorded("The request could not be recorded, so it was not sent. Try again shortly.") from error
 
     def is_in_flight(self, entry: Entry) -> bool:
