@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from threading import current_thread
 from typing import Any
@@ -11,7 +12,7 @@ from django.db.backends.utils import CursorWrapper
 
 from accounts.models import ApiKey
 from testing.cast import Member
-from usage.models import Budget, BudgetCounter
+from usage.models import Budget, BudgetCounter, UsageRecord
 from usage.services.admission import Admission
 from usage.services.ledger import Entry, Ledger, Origin, Outcome, State
 
@@ -29,6 +30,21 @@ def budget(member: Member, amount: int = DOLLAR, **fields: Any) -> Budget:
 
 def key_of(member: Member) -> ApiKey:
     return ApiKey.objects.filter(membership=member.membership)[0]
+
+
+def record(member: Member, name: str, cost: int, started_at: datetime) -> None:
+    """What a request of some time ago has cost."""
+    UsageRecord.objects.create(
+        request_id=name,
+        state="completed",
+        started_at=started_at,
+        settled_at=started_at,
+        lease_expires_at=started_at,
+        team=member.team,
+        user=member.user,
+        api_key=key_of(member),
+        cost=cost,
+    )
 
 
 def request(name: str, member: Member, may_cost: int = CENT, **fields: Any) -> Entry:

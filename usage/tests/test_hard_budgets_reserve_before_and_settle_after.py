@@ -16,9 +16,20 @@ from django.utils import timezone
 from accounts import configuration
 from accounts.database import background
 from testing import cast
-from testing.budgets import CENT, DOLLAR, budget, counted, key_of, request, server, settle, statements_on_the_path
+from testing.budgets import (
+    CENT,
+    DOLLAR,
+    budget,
+    counted,
+    key_of,
+    record,
+    request,
+    server,
+    settle,
+    statements_on_the_path,
+)
 from testing.cast import Member
-from usage.models import Budget, BudgetCounter, Reservation, UsageRecord
+from usage.models import Budget, BudgetCounter, Reservation
 from usage.services.budgets import directory, hard
 from usage.services.budgets.counting import give_back
 from usage.services.ledger import ingest_orphans, lease_has_expired, renew_leases, write_lines
@@ -376,20 +387,6 @@ def test_a_process_whose_clock_is_slow_does_not_bring_yesterday_back(
     row = budget(alice, period="day")
     asyncio.run(two())
     assert counted(row) == (0, 60 * CENT)
-
-
-def record(member: Member, name: str, cost: int, started_at: datetime) -> None:
-    UsageRecord.objects.create(
-        request_id=name,
-        state="completed",
-        started_at=started_at,
-        settled_at=started_at,
-        lease_expires_at=started_at,
-        team=member.team,
-        user=member.user,
-        api_key=key_of(member),
-        cost=cost,
-    )
 
 
 @pytest.mark.parametrize("subject", ["team", "member", "key"])
