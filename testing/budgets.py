@@ -8,6 +8,7 @@ from threading import current_thread
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
 from accounts.models import ApiKey
@@ -72,15 +73,28 @@ def counted(row: Budget) -> tuple[int, int]:
 
 @contextmanager
 def statements_on_the_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Every statement of a thread that a request waits for, Django's own questions among them."""
+    """Every statement of a thread that a request waits for, as it is where connections stay open.
+
+    Among them Django's question whether a connection is still alive, which it asks past its own cursors.
+    """
     seen: list[str] = []
-    execute = CursorWrapper.execute
+    backend = type(connections["default"])
+    execute, is_usable = CursorWrapper.execute, backend.is_usable
 
     def noted(self: Any, sql: Any, params: Any = None) -> Any:
-        if current_thread().name.startswith(ON_THE_PATH):
-            seen.append(str(sql))
+        _note(seen, str(sql))
         return execute(self, sql, params)
+
+    def noted_question(self: Any) -> bool:
+        _note(seen, "SELECT 1")
+        return is_usable(self)
 
     with monkeypatch.context() as patch:
         patch.setattr(CursorWrapper, "execute", noted)
+        patch.setattr(backend, "is_usable", noted_question)
         yield seen
+
+
+def _note(seen: list[str], sql: str) -> None:
+    if current_thread().name.startswith(ON_THE_PATH):
+        seen.append(sql)

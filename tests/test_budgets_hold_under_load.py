@@ -4,22 +4,32 @@ At every admission spent + reserved <= budget; in the end no more is spent than 
 flight cost above their reservation; nothing is refused that fits; what a killed process held is given back.
 """
 
+import asyncio
+import contextlib
 import os
 import subprocess
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import aiohttp
 import orjson
 import pytest
 
 from testing.server_process import ROOT, ServerProcess
+from testing.simulator_process import SimulatorProcess
+from testing.wire import message_body
 
 PROCESSES = 4
 AT_ONCE = 50
 DOLLAR = 10**12
 CAPS = {"team": 2 * DOLLAR, "member": 3 * DOLLAR // 2, "key": 9 * DOLLAR // 5}
 ROUNDS = 10
+ON_POSTGRESQL = pytest.mark.skipif(
+    not os.environ.get("DATABASE_URL", "").startswith("postgres"), reason="the proof is PostgreSQL's"
+)
 #: Every change of a counter, as the database itself saw it.
 WATCH = """
 CREATE TABLE watched (budget_id bigint, spent bigint, reserved bigint, is_taken boolean);
@@ -28,6 +38,12 @@ CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     RETURN NEW;
 END $$;
 CREATE TRIGGER watching AFTER UPDATE ON usage_budgetcounter FOR EACH ROW EXECUTE FUNCTION watch();
+CREATE TABLE taken (request_id text, amount bigint);
+CREATE FUNCTION take() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO taken VALUES (NEW.request_id, NEW.amount);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER taking AFTER INSERT ON usage_reservation FOR EACH ROW EXECUTE FUNCTION take();
 """
 OVER_THE_CAP = """
 SELECT 1 FROM watched JOIN usage_budget ON id = budget_id WHERE is_taken AND spent + reserved > amount
@@ -115,8 +131,73 @@ def test_the_promise_of_a_hard_budget_holds(store: ServerProcess, with_a_kill: b
 
 @pytest.mark.proof
 @pytest.mark.timeout(900)
-@pytest.mark.skipif(not os.environ.get("DATABASE_URL", "").startswith("postgres"), reason="the proof is PostgreSQL's")
+@ON_POSTGRESQL
 @pytest.mark.parametrize("seed", range(1, ROUNDS + 1))
 def test_the_promise_holds_again_and_again(store: ServerProcess, seed: int) -> None:
     refused = the_promise_holds(store, seed, with_a_kill=seed % 2 == 0)
     print(f"\nround {seed}: {refused} refused")
+
+
+# --- real servers ----------------------------------------------------------------------------------------------------
+
+PROMPTS = ["[[text]]", "[[stream 20 10]]", "[[stream 40 25]]", "[[error 429]]", "[[mid_stream_error]]"]
+LEASE_RUNS_OUT = 120
+MAKE = """
+from accounts.models import Team
+from usage.models import Budget
+Budget.objects.create(team=Team.objects.get(), amount=2 * 10**12)
+"""
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(900)
+@ON_POSTGRESQL
+def test_four_servers_keep_it_and_the_leases_of_a_killed_one_run_out(simulator: SimulatorProcess) -> None:
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(ServerProcess(simulator.base_url))
+        servers = [store]
+        servers += [
+            stack.enter_context(ServerProcess(simulator.base_url, DATABASE_URL=store.database_url))
+            for _ in range(PROCESSES - 1)
+        ]
+        store.query(WATCH)
+        store.manage("shell", "-c", MAKE)
+        time.sleep(3)
+        told = asyncio.run(ask_all(servers))
+        began = time.monotonic()
+        while (counter := store.query("SELECT * FROM usage_budgetcounter")[0])["reserved"]:
+            assert time.monotonic() - began < LEASE_RUNS_OUT, "what the killed server held is not given back"
+            time.sleep(1)
+        seconds = time.monotonic() - began
+        records = store.query("SELECT request_id, cost FROM usage_usagerecord")
+        taken = {row["request_id"]: row["amount"] for row in store.query("SELECT * FROM taken")}
+        print(f"\n{told}; {len(taken)} reservations; spent {counter['spent']}; given back after {seconds:.0f} s")
+        assert told[429] > AT_ONCE
+        assert told[200] > AT_ONCE
+        assert store.query(OVER_THE_CAP) == []
+        assert counter["spent"] == sum(row["cost"] for row in records)
+        above = sum(max(0, row["cost"] - taken[row["request_id"]]) for row in records)
+        assert counter["spent"] <= 2 * DOLLAR + above
+        assert store.query("SELECT * FROM usage_reservation") == []
+
+
+async def ask_all(servers: list[ServerProcess]) -> Counter[int]:
+    """200 at once, until nothing is let in any more; one server is killed on the way."""
+    told: Counter[int] = Counter()
+
+    async def client(number: int) -> None:
+        server = servers[number % PROCESSES]
+        with contextlib.suppress(aiohttp.ClientError):
+            async with aiohttp.ClientSession(server.base_url, headers={"x-api-key": server.api_key}) as session:
+                for turn in range(6):
+                    prompt = PROMPTS[(number + turn) % len(PROMPTS)]
+                    body = message_body(prompt, stream=True, max_tokens=2000)
+                    async with session.post("/v1/messages", data=body) as response:
+                        told[response.status] += 1
+                        await response.read()
+
+    clients = [asyncio.create_task(client(number)) for number in range(PROCESSES * AT_ONCE)]
+    await asyncio.sleep(2)
+    await asyncio.to_thread(servers[-1].kill)
+    await asyncio.gather(*clients)
+    return told

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 from django.db.models import Q
 from django.utils import timezone
 
@@ -94,6 +94,7 @@ def test_with_hard_budgets_it_asks_with_exactly_one_statement_however_many_there
 
     for fields in ({}, {"period": "day"}, {"membership": alice.membership}, {"period": "week", "is_hard": True}):
         budget(alice, **fields)
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 60)
     seen = asyncio.run(ten())
     assert len(seen) == 10
     assert all("FOR UPDATE" in sql for sql in seen)
