@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection, connections
 from django.db.models import Q
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import configuration
@@ -99,6 +100,30 @@ def test_with_hard_budgets_it_asks_with_exactly_one_statement_however_many_there
     assert len(seen) == 10
     assert all("FOR UPDATE" in sql for sql in seen)
     assert Reservation.objects.count() == 44
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no connection to kill")
+def test_a_connection_that_was_dropped_since_is_replaced(
+    tmp_path: Path, alice: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dropped() -> None:
+        _, admission = server(tmp_path)
+        for number in range(8):
+            await admission.admit(request(f"before {number}", alice))
+        await background(drop)
+        for number in range(8):
+            await admission.admit(request(f"after {number}", alice))
+
+    def drop() -> None:
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+        with connection.cursor() as cursor:
+            cursor.execute(f"{others} pg_backend_pid()")
+
+    row = budget(alice)
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 60)
+    asyncio.run(dropped())
+    connection.close()
+    assert counted(row) == (0, 16 * CENT)
 
 
 def test_what_fits_exactly_is_let_in_and_what_is_a_picodollar_more_is_not(tmp_path: Path, alice: Member) -> None:
@@ -333,6 +358,32 @@ def test_a_budget_that_is_deleted_leaves_nothing_that_anybody_waits_for(tmp_path
     row.delete()
     assert give_back(Q(request_id="a")) == 1
     assert not Reservation.objects.exists()
+
+
+def test_many_records_and_budgets_are_counted_with_as_many_questions_as_one(
+    tmp_path: Path, alice: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lines(count: int) -> list[dict[str, Any]]:
+        ledger, admission = server(tmp_path)
+        for number in range(count):
+            entry = request(f"req_{count}_{number}", alice)
+            await admission.admit(entry)
+            settle(admission, entry, CENT // 100)
+        return ledger._spool.read(10**6)[0]
+
+    def questions(count: int) -> int:
+        spooled = asyncio.run(lines(count))
+        with CaptureQueriesContext(connection) as captured:
+            write_lines(spooled)
+        return len(captured)
+
+    row = budget(alice)
+    for_one = questions(1)
+    for number in range(10):
+        budget(alice, DOLLAR + number, membership=alice.membership)
+        budget(alice, DOLLAR + number, api_key=key_of(alice))
+    assert questions(20) == for_one
+    assert counted(row) == (21 * CENT // 100, 0)
 
 
 # --- periods ---------------------------------------------------------------------------------------------------------
