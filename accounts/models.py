@@ -14,7 +14,7 @@ from django.utils.text import slugify
 from accounts.audit import AuditEntry
 from accounts.configuration import Configuration, ConfigurationQuerySet, ConfigurationVersion
 from accounts.globs import check_globs, split_globs
-from accounts.time_zones import check_time_zone
+from accounts.time_zones import DEFAULT_TIME_ZONE, check_time_zone
 
 __all__ = ["ApiKey", "AuditEntry", "ConfigurationVersion", "Membership", "OpenRouterKey", "Team", "User"]
 
@@ -139,9 +139,10 @@ class Team(Configuration):
     )
     time_zone = models.CharField(
         max_length=64,
-        default="UTC",
+        blank=True,
+        default=DEFAULT_TIME_ZONE,
         validators=[check_time_zone],
-        help_text="An IANA name such as Europe/Berlin. Periods of the team's budgets begin at midnight there.",
+        help_text="An IANA name such as Europe/Berlin. Periods of the team's budgets begin at midnight there. Empty: UTC.",
     )
     webhook_url = models.URLField(
         "webhook",

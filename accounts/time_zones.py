@@ -6,6 +6,7 @@ from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError
 
+DEFAULT_TIME_ZONE = "UTC"
 SUGGESTIONS = 3
 
 

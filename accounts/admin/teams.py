@@ -21,6 +21,7 @@ from accounts.models import Membership, Team, User
 from accounts.openrouter import OpenRouterRefused
 from accounts.scope import by_team, is_superuser
 from accounts.services import ensure_user, make_managed_key
+from accounts.time_zones import DEFAULT_TIME_ZONE
 from accounts.way_out import refusal_now
 
 ROLE_COLOURS = {"owner": "primary", "admin": "info", "member": ""}
@@ -71,6 +72,9 @@ class TeamForm(ModelForm):
     class Meta:
         model = Team
         fields = ("name", "slug", "is_active", "openrouter_key", "time_zone")
+
+    def clean_time_zone(self) -> str:
+        return self.cleaned_data["time_zone"] or DEFAULT_TIME_ZONE
 
     def clean_webhook_url(self) -> str:
         url: str = self.cleaned_data["webhook_url"]  # the page adds the field: as a form's own it would assume http
