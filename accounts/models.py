@@ -142,7 +142,7 @@ class Team(Configuration):
         blank=True,
         default=DEFAULT_TIME_ZONE,
         validators=[check_time_zone],
-        help_text="An IANA name such as Europe/Berlin. Periods of the team's budgets begin at midnight there. Empty: UTC.",
+        help_text="An IANA name such as Europe/Berlin. Periods of budgets begin at midnight there. Empty: UTC.",
     )
     webhook_url = models.URLField(
         "webhook",

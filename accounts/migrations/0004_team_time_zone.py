@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='team',
             name='time_zone',
-            field=models.CharField(blank=True, default='UTC', help_text="An IANA name such as Europe/Berlin. Periods of the team's budgets begin at midnight there. Empty: UTC.", max_length=64, validators=[accounts.time_zones.check_time_zone]),
+            field=models.CharField(blank=True, default='UTC', help_text="An IANA name such as Europe/Berlin. Periods of budgets begin at midnight there. Empty: UTC.", max_length=64, validators=[accounts.time_zones.check_time_zone]),
         ),
         migrations.AddField(
             model_name='team',

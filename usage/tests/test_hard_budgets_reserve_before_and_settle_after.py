@@ -33,6 +33,8 @@ from testing.cast import Member
 from usage.models import Budget, BudgetCounter, Reservation
 from usage.services.budgets import directory, hard
 from usage.services.budgets.counting import give_back
+from usage.services.budgets.directory import hard_budgets
+from usage.services.budgets.reservations import reserve
 from usage.services.ledger import ingest_orphans, lease_has_expired, renew_leases, write_lines
 from usage.services.refusals import BudgetSpent, BudgetUnknown, NotRecorded
 
@@ -313,7 +315,7 @@ def test_an_admission_that_is_cancelled_gives_back_what_its_statement_takes_late
         assert await background(counted, row) == (0, 2 * CENT)
         await admission.budgets._give_back()
 
-    reserve, row = hard.reserve, budget(alice)
+    row = budget(alice)
     asyncio.run(leaves())
     assert counted(row) == (0, CENT)
 
@@ -450,8 +452,12 @@ def test_a_new_budget_counts_what_was_spent_in_its_period_before_it_was_made(
     record(alice, "yesterday", 4 * CENT, LATE - timedelta(days=1))
     record(cast.bob(), "bob's", 8 * CENT, LATE - timedelta(hours=1))
     record(cast.carol(), "carol's", 16 * CENT, LATE - timedelta(hours=1))
-    of = {"team": {}, "member": {"membership": alice.membership}, "key": {"api_key": key_of(alice)}}[subject]
-    row = budget(alice, period="day", **of)
+    of: dict[str, dict[str, Any]] = {
+        "team": {},
+        "member": {"membership": alice.membership},
+        "key": {"api_key": key_of(alice)},
+    }
+    row = budget(alice, period="day", **of[subject])
     admitted(tmp_path, ("a", alice, 1))
     assert counted(row)[0] == (10 * CENT if subject == "team" else 2 * CENT)
 
@@ -493,7 +499,7 @@ def test_while_the_database_is_away_hard_budgets_refuse_or_allow_and_others_go_o
         ledger, admission = server(tmp_path)
         await admission.admit(request("warm", alice))
         monkeypatch.setattr(hard, "reserve", unreachable)
-        monkeypatch.setattr(hard.hard_budgets, "_load", unreachable)
+        monkeypatch.setattr(hard_budgets, "_load", unreachable)
         for is_forgotten in (False, True):
             if is_forgotten:
                 configuration.forget_caches()
