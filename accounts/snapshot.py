@@ -15,19 +15,18 @@ class Snapshot(Generic[T]):
 
     def __init__(self, load: Callable[[], T]) -> None:
         self._load = load
-        self._known: T | None = None
+        self.known: T | None = None
         self._loading: asyncio.Task[T] | None = None
         #: What was known last, which may be stale: for when the database does not answer.
         self.last: T | None = None
         configuration.on_change(self.forget)
 
     def forget(self) -> None:
-        self._known = None
+        self.known = None
 
     async def current(self) -> T:
-        known = self._known
-        if known is not None:
-            return known
+        if self.known is not None:
+            return self.known
         loading = self._loading
         if loading is None or loading.done() or loading.get_loop() is not asyncio.get_running_loop():
             loading = self._loading = asyncio.create_task(self._read())
@@ -37,5 +36,5 @@ class Snapshot(Generic[T]):
         version = configuration.seen_changes()
         read = self.last = await query(self._load)
         if configuration.seen_changes() == version:  # else what was just read may be stale already
-            self._known = read
+            self.known = read
         return read

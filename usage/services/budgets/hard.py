@@ -20,7 +20,7 @@ from accounts.authentication import Caller
 from accounts.database import background, query
 from usage.display import dollars
 from usage.services.budgets.counting import give_back
-from usage.services.budgets.directory import HardBudget, hard_budgets
+from usage.services.budgets.directory import Directory, HardBudget, hard_budgets
 from usage.services.budgets.reservations import Decision, Share, Standing, Wish, reserve
 from usage.services.ledger import LEASE_SECONDS, Entry
 from usage.services.refusals import BudgetSpent, BudgetUnknown
@@ -109,15 +109,22 @@ class HardBudgets:
 
 
 async def _applying_to(caller: Caller) -> tuple[HardBudget, ...]:
-    """In the order of their ids. While the database is away, by what was last known."""
+    """In the order of their ids."""
+    known = hard_budgets.known
+    if known is None:
+        known = await _looked_up()
+    return tuple(budget for budget in known.get(caller.team_id, ()) if budget.applies_to(caller))
+
+
+async def _looked_up() -> Directory:
+    """While the database is away, what was known last."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            known = await hard_budgets.current()
+            return await hard_budgets.current()
     except (DatabaseError, InterfaceError, TimeoutError):
         if hard_budgets.last is None:
             raise
-        known = hard_budgets.last
-    return tuple(budget for budget in known.get(caller.team_id, ()) if budget.applies_to(caller))
+        return hard_budgets.last
 
 
 def _without_database(entry: Entry, error: Exception) -> None:
