@@ -22,7 +22,7 @@ from accounts.scope import by_team, is_superuser
 from usage.display import dollars, exact_dollars
 from usage.models import Budget, BudgetCounter
 from usage.pricing import picodollars, usd
-from usage.services.budgets.counting import count_anew_where_needed
+from usage.services.budgets.counting import THRESHOLDS, count_anew_where_needed
 
 HARD, WARN_ONLY = "hard", "warn only"
 SUBJECTS = {"team": "whole team", "member": "one member", "key": "one personal key"}
@@ -173,7 +173,7 @@ class BudgetAdmin(BridgeAdmin):
     def shown_amount(self, budget: Budget) -> str:
         return exact_dollars(budget.amount)
 
-    @display(description="", ordering="is_hard", label={HARD: "primary", WARN_ONLY: "info"})
+    @display(description="kind", ordering="is_hard", label={HARD: "primary", WARN_ONLY: "info"})
     def kind(self, budget: Budget) -> str:
         return HARD if budget.is_hard else WARN_ONLY
 
@@ -196,7 +196,8 @@ class BudgetAdmin(BridgeAdmin):
     def used(self, budget: Budget) -> str:
         percent = 100 * _present(budget).spent // budget.amount
         return format_html(
-            '<progress max="100" value="{}" aria-label="spent of this period\'s budget" class="w-24"></progress> {}',
+            '<meter max="100" low="{}" high="{}" optimum="0" value="{}" aria-label="spent" class="w-24"></meter> {}',
+            *(threshold - 1 for threshold in THRESHOLDS),
             min(percent, 100),
             in_one_line(f"{percent} %"),
         )
