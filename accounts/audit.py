@@ -7,6 +7,7 @@ events, who the actor is, and what bulk writes would hide. An entry is written o
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from auditlog.diff import model_instance_diff
@@ -17,12 +18,14 @@ from django.db import models
 from django.http import HttpRequest, HttpResponse
 
 #: Fields whose content is nobody's to read. That it changed is written down; what it was, and is, is not.
-SECRET_FIELDS = frozenset({"password", "ciphertext", "digest", "previous_digest"})
+SECRET_FIELDS = frozenset({"password", "ciphertext", "digest", "previous_digest", "webhook_url"})
 #: What the server keeps up to date by itself.
 KEPT_BY_THE_SERVER = frozenset(
     {"id", "created_at", "updated_at", "date_joined", "last_login", "last_used_at", "previous_prefix"}
     | {"limit", "limit_remaining", "limit_reset", "usage", "checked_at", "check_error"}
 )
+#: Picodollars, which nobody reads as such.
+AMOUNTS = frozenset({"amount"})
 NOT_SHOWN = "(not shown)"
 NOTHING = frozenset({"None", "", "{}", NOT_SHOWN})
 CREATED, CHANGED, DELETED = "created", "changed", "deleted"
@@ -95,11 +98,17 @@ class AuditEntry(AbstractLogEntry):
 def _line(event: str, name: str, old: str, new: str) -> str:
     if new == NOT_SHOWN:
         return f"{name}: changed"
+    if name in AMOUNTS:
+        old, new = _dollars(old), _dollars(new)
     if event == CREATED:
         return f"{name}: {_short(new)}"
     if event == DELETED:
         return f"{name}: {_short(old)}"
     return f"{name}: {_short(old) or 'empty'} → {_short(new) or 'empty'}"
+
+
+def _dollars(pico: str) -> str:
+    return f"${Decimal(pico) / 10**12:f}" if pico.isdigit() else pico
 
 
 def _short(value: str) -> str:

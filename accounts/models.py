@@ -15,6 +15,7 @@ from django.utils.text import slugify
 from accounts.audit import AuditEntry
 from accounts.configuration import Configuration, ConfigurationQuerySet, ConfigurationVersion
 from accounts.globs import check_globs, check_slugs, split_globs
+from accounts.time_zones import DEFAULT_TIME_ZONE, check_time_zone
 
 __all__ = ["ApiKey", "AuditEntry", "ConfigurationVersion", "Membership", "OpenRouterKey", "Policy", "Team", "User"]
 
@@ -136,6 +137,18 @@ class Team(Configuration):
         related_name="teams",
         verbose_name="OpenRouter key",
         help_text="Pays for every personal key without one of its own. Empty: the server's OPENROUTER_API_KEY pays.",
+    )
+    time_zone = models.CharField(
+        max_length=64,
+        blank=True,
+        default=DEFAULT_TIME_ZONE,
+        validators=[check_time_zone],
+        help_text="An IANA name such as Europe/Berlin. Periods of budgets begin at midnight there. Empty: UTC.",
+    )
+    webhook_url = models.URLField(
+        "webhook",
+        blank=True,
+        help_text="Told of budgets that are nearly spent, with a POST of JSON (docs/budgets.md). Empty: nobody is.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

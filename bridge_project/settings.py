@@ -48,6 +48,14 @@ HTTPS_PROXY: str = env.str("HTTPS_PROXY", "")
 SSL_CERT_FILE: str = env.str("SSL_CERT_FILE", "")
 ALLOW_PRIVATE: str = env.str("ALLOW_PRIVATE_ADDRESSES", "", validate=OneOf(["", "true", "false"]))
 
+BUDGET_WITHOUT_DATABASE: str = env.str("BUDGET_WITHOUT_DATABASE", "refuse", validate=OneOf(["refuse", "allow"]))
+EMAIL_HOST: str = env.str("EMAIL_HOST", "")
+EMAIL_PORT: int = env.int("EMAIL_PORT", 587, validate=Range(1, 65535))
+EMAIL_HOST_USER: str = env.str("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD: str = env.str("EMAIL_HOST_PASSWORD", "")
+EMAIL_SECURITY: str = env.str("EMAIL_SECURITY", "starttls", validate=OneOf(["starttls", "tls", "none"]))
+DEFAULT_FROM_EMAIL: str = env.str("EMAIL_FROM", "bridge@localhost")
+
 DATABASE_URL: str = env.str("DATABASE_URL", "") or f"sqlite:///{VAR_DIR / 'bridge.sqlite3'}"
 REDIS_URL: str = env.str("REDIS_URL", "")
 SPOOL_DIR: Path = env.path("SPOOL_DIR", VAR_DIR / "spool")
@@ -268,6 +276,12 @@ CACHES: dict[str, Any] = {
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
 
+# Without a host no letter is sent: what it would say is in the log, too.
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'dummy'}.EmailBackend"
+EMAIL_USE_TLS = EMAIL_SECURITY == "starttls"
+EMAIL_USE_SSL = EMAIL_SECURITY == "tls"
+EMAIL_TIMEOUT = 10
+
 # --- 5. What people see --------------------------------------------------------------------------------------------
 
 LOG_FORMAT = LOG_FORMAT or ("json" if PRODUCTION else "console")
@@ -311,6 +325,7 @@ NAVIGATION = [
         "items": [
             _page("Usage", "monitoring", "usage_usagerecord"),
             _page("Limits", "speed", "usage_limit"),
+            _page("Budgets", "savings", "usage_budget"),
         ],
     },
     {

@@ -10,6 +10,7 @@
     ├── TooLarge            413 request_too_large
     ├── WrongEncoding       415 invalid_request_error
     ├── RateLimited         429 rate_limit_error      (retry_after as the upstream said, or our own limits)
+    ├── BudgetSpent         429 billing_error         (retry_after is the end of the budget's period)
     ├── Internal            500 api_error
     ├── UpstreamFailed      502 api_error
     ├── Unavailable         503 api_error
@@ -115,6 +116,14 @@ class WrongEncoding(ApiError):
 
 class RateLimited(ApiError):
     status, type = 429, "rate_limit_error"
+
+
+class BudgetSpent(ApiError):
+    status, type = 429, "billing_error"
+
+    def headers(self) -> dict[str, str]:
+        """Claude Code would try ten times over; there is no use in that before the next period."""
+        return {**super().headers(), "x-should-retry": "false"}
 
 
 class Internal(ApiError):

@@ -11,7 +11,7 @@ from accounts.models import ApiKey, Membership, OpenRouterKey, Policy, Team, Use
 from messages_api.models import CatalogModel, ModelAlias, Provider
 from testing import cast
 from testing.cast import Member
-from usage.models import Limit, UsageRecord
+from usage.models import Budget, Limit, UsageRecord
 
 
 def usage_record(member: Member) -> UsageRecord:
@@ -56,6 +56,7 @@ ROWS: dict[type[models.Model], Callable[[Member], models.Model]] = {
         api_key=ApiKey.objects.filter(membership=member.membership)[0],
         requests_per_minute=60,
     ),
+    Budget: lambda member: Budget.objects.create(team=member.team, membership=member.membership, amount=10**14),
     AuditEntry: lambda member: AuditEntry.objects.filter(team=member.team)[0],
     Provider: lambda member: Provider.objects.create(
         name=f"{member.team.slug}-groq", litellm_provider="groq", base_url="https://groq.example"

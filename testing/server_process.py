@@ -61,11 +61,11 @@ class ServerProcess:
         }
 
     def __enter__(self) -> Self:
-        self._fill_database()
+        self.fill_database()
         self.start()
         return self
 
-    def _fill_database(self) -> None:
+    def fill_database(self) -> None:
         """Migrate and bootstrap for the first server of a run; the others get a copy."""
         if not _filled:
             self.manage("migrate", "-v", "0")

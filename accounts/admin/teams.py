@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, QuerySet, URLField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -21,6 +21,8 @@ from accounts.models import Membership, Team, User
 from accounts.openrouter import OpenRouterRefused
 from accounts.scope import by_team, is_superuser
 from accounts.services import ensure_user, make_managed_key
+from accounts.time_zones import DEFAULT_TIME_ZONE
+from accounts.way_out import refusal_now
 
 ROLE_COLOURS = {"owner": "primary", "admin": "info", "member": ""}
 OWNERS_MAKE_OWNERS = "Only an owner of the team, or a superuser, makes somebody an owner."
@@ -69,7 +71,17 @@ class TeamForm(ModelForm):
 
     class Meta:
         model = Team
-        fields = ("name", "slug", "is_active", "openrouter_key")
+        fields = ("name", "slug", "is_active", "openrouter_key", "time_zone")
+
+    def clean_time_zone(self) -> str:
+        return self.cleaned_data["time_zone"] or DEFAULT_TIME_ZONE
+
+    def clean_webhook_url(self) -> str:
+        url: str = self.cleaned_data["webhook_url"]  # the page adds the field: as a form's own it would assume http
+        refusal = refusal_now(url) if url else None
+        if refusal:
+            raise ValidationError(refusal)
+        return url
 
     def clean_slug(self) -> str:
         slug: str = self.cleaned_data["slug"] or slugify(self.cleaned_data.get("name", ""))
@@ -95,16 +107,29 @@ class TeamAdmin(BridgeAdmin):
     autocomplete_fields = ("openrouter_key",)
     readonly_fields = ("created_at",)
     ordering = ("name",)
-    superusers_decide = ("slug", "is_active")
+    superusers_decide = ("slug", "is_active", "time_zone")
     actions = ("enable", "disable")
     inlines = [MembersOfTeam]
-    fieldsets = ((None, {"fields": ("name", "slug", "is_active", "openrouter_key", "created_at")}),)
+    fieldsets = (
+        (None, {"fields": ("name", "slug", "is_active", "openrouter_key", "created_at")}),
+        ("Budgets", {"fields": ("time_zone", "webhook_url")}),
+    )
+    fieldsets_of_team_admins = (fieldsets[0], ("Budgets", {"fields": ("time_zone",)}))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Team]:
         keys = Count("memberships__api_keys", filter=usable_now("memberships__api_keys__"), distinct=True)
         members = Count("memberships", distinct=True)
         teams: QuerySet[Team] = super().get_queryset(request)
         return teams.annotate(member_count=members, usable_key_count=keys)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if isinstance(db_field, URLField):
+            kwargs["assume_scheme"] = "https"
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Where a webhook leads often is a secret, and whose server calls it is not a team's to decide."""
+        return self.fieldsets if is_superuser(request) else self.fieldsets_of_team_admins
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         fields = super().get_readonly_fields(request, obj)

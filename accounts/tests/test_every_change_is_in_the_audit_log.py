@@ -22,7 +22,7 @@ from testing.signed_in import signed_in
 pytestmark = pytest.mark.django_db
 
 PAGES = [page for page in site.site._registry.values() if isinstance(page, BridgeAdmin)]
-SOUNDS_SECRET = re.compile(r"password|secret|cipher|digest|hash|token(?!s_per_)|(^|_)key$", re.IGNORECASE)
+SOUNDS_SECRET = re.compile(r"password|secret|cipher|digest|hash|token(?!s_per_)|webhook|(^|_)key$", re.IGNORECASE)
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_signing_in_and_using_a_key_are_no_changes(admin: Client) -> None:
 
 
 def test_of_a_new_row_what_is_filled_in_is_told_and_nothing_else() -> None:
-    assert entries(cast.alice().team)[0].lines == ["is_active: True", "name: Acme", "slug: acme"]
+    assert entries(cast.alice().team)[0].lines == ["is_active: True", "name: Acme", "slug: acme", "time_zone: UTC"]
 
 
 # --- it stays --------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from accounts.services import create_api_key
 from messages_api.models import CatalogModel, ModelAlias, Provider
 from testing import cast
 from testing.signed_in import signed_in
-from usage.models import Limit, UsageRecord
+from usage.models import Budget, Limit, UsageRecord
 
 pytestmark = pytest.mark.django_db
 
@@ -33,6 +33,9 @@ def make_everything(number: int) -> None:
     team = Team.objects.create(name=f"Team {number}", openrouter_key=key)
     member = make_member(number)
     api_key = create_api_key(membership=member, name=f"key {number}", openrouter_key=key).row
+    Budget.objects.create(team=team, amount=10**12)
+    Budget.objects.create(team=member.team, membership=member, amount=10**12)
+    Budget.objects.create(team=member.team, api_key=api_key, amount=10**12)
     Provider.objects.create(name=f"provider-{number}", litellm_provider="groq")
     ModelAlias.objects.create(team=team, name=f"alias-{number}", target="openai/gpt-5")
     ModelAlias.objects.create(team=member.team, name=f"alias-{number}", target="openai/gpt-5")
@@ -81,6 +84,7 @@ LISTS = (
     "messages_api_provider",
     "usage_usagerecord",
     "usage_limit",
+    "usage_budget",
     "accounts_auditentry",
     "axes_accessattempt",
 )
@@ -93,6 +97,7 @@ OF_TEAMS = (
     "messages_api_modelalias",
     "usage_usagerecord",
     "usage_limit",
+    "usage_budget",
     "accounts_auditentry",
 )
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+from collections.abc import Coroutine, Iterator
 from typing import Any, Self
 
 import aiohttp
@@ -12,6 +13,7 @@ from django.conf import settings
 from accounts import configuration, last_used
 from accounts.way_out import judged_socket
 from messages_api.errors import Overloaded
+from messages_api.services.cost_estimate import CostEstimates
 from messages_api.services.routing import Target
 from messages_api.services.stream import MessageStream
 from messages_api.services.token_factors import TokenFactors
@@ -21,6 +23,7 @@ from messages_api.services.upstream.litellm import LiteLlmUpstream
 from messages_api.services.upstream.messages import MessagesUpstream
 from messages_api.services.upstream.openrouter import OpenRouterUpstream
 from usage.services.admission import Admission
+from usage.services.budgets import notices
 from usage.services.ledger import Ledger
 from usage.services.limits.in_redis import RedisCounters
 from usage.services.limits.limits import Limits
@@ -61,6 +64,7 @@ class Gateway:
         self.limits = Limits(RedisCounters(settings.REDIS_URL) if settings.REDIS_URL else None)
         self.admission = Admission(ledger, self.limits)
         self.token_factors = TokenFactors()
+        self.cost_estimates = CostEstimates()
         self.is_draining = False
         self.streams: set[MessageStream] = set()
         self.starting: set[asyncio.Task[Any]] = set()  # requests of which nothing has been answered yet
@@ -75,10 +79,19 @@ class Gateway:
     async def start(cls) -> Self:
         gateway = cls(_sessions(), Ledger(settings.SPOOL_DIR))
         gateway.ledger.start()
-        beside = (configuration.watch(), gateway.token_factors.load(), last_used.keep(), gateway.limits.keep())
-        jobs = (gateway._tick(), *beside)
-        gateway._tasks = [asyncio.create_task(job) for job in jobs]
+        gateway._tasks = [asyncio.create_task(job) for job in gateway._jobs()]
         return gateway
+
+    def _jobs(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """What is done beside requests."""
+        yield configuration.watch()
+        yield self._tick()
+        yield self.token_factors.load()
+        yield self.cost_estimates.load()
+        yield last_used.keep()
+        yield self.limits.keep()
+        yield self.admission.budgets.keep()
+        yield notices.keep()
 
     def upstream_for(self, target: Target) -> ChatUpstream:
         """What carries a chat completion to `target`."""

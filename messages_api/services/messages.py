@@ -9,13 +9,15 @@ from functools import partial
 from django.conf import settings
 
 from accounts.authentication import Caller
-from messages_api.errors import Overloaded, RateLimited, TimedOut
+from messages_api import errors
+from messages_api.errors import ApiError, Overloaded, TimedOut
 from messages_api.schemas import parse_envelope
 from messages_api.services.answer import Answer
 from messages_api.services.attempts.base import Asked, Attempt
 from messages_api.services.attempts.relayed import RelayedAttempt
 from messages_api.services.attempts.sequence import Attempts
 from messages_api.services.attempts.translated import TranslatedAttempt
+from messages_api.services.cost_estimate import Asking
 from messages_api.services.gateway import RESTARTING, Gateway
 from messages_api.services.paying_key import paying_key
 from messages_api.services.rate_headers import rate_headers
@@ -23,11 +25,12 @@ from messages_api.services.routing import Route, Target, current_directory, rout
 from messages_api.services.settlement import Settlement, as_api_error
 from messages_api.services.stream import MessageStream
 from messages_api.services.token_estimate import estimate_tokens
-from usage.services.admission import LimitReached, NotRecorded
 from usage.services.ledger import Entry, Origin
+from usage.services.refusals import BudgetReserved, BudgetSpent, LimitReached, NotAdmitted
 
 #: A whole answer that has not come by then is given up; the clients' own patience ends there, too.
 WHOLE_ANSWER_SECONDS = 600
+LONGEST_NUMBER = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +102,44 @@ async def _admit(
         streamed=asked.envelope.stream,
         prices=route.target.facts.prices,
         estimated_tokens=estimated,
+        estimated_cost=_estimated_cost(gateway, asked, route.target, estimated),
     )
     try:
         standing = await gateway.admission.admit(entry)
-    except NotRecorded as error:
-        raise Overloaded(str(error)) from error
-    except LimitReached as error:
-        seconds = None if error.seconds is None else str(error.seconds)
-        raise RateLimited(str(error), retry_after=seconds, rate_headers=rate_headers(error.standing)) from error
-    return Settlement(gateway.admission, entry, gateway.token_factors), rate_headers(standing)
+    except NotAdmitted as error:
+        raise _refusal(error) from error
+    settlement = Settlement(gateway.admission, entry, gateway.token_factors, gateway.cost_estimates)
+    return settlement, rate_headers(standing)
+
+
+def _estimated_cost(gateway: Gateway, asked: Asked, target: Target, estimated: int) -> int:
+    """By the route's first target, which answers most often; what another one costs is known when it has answered."""
+    name = str(target)
+    input_tokens = math.ceil(estimated * gateway.token_factors.factor(name))
+    asking = Asking(asked.envelope.model, name)
+    return gateway.cost_estimates.estimate(asking, target.facts.prices, input_tokens, _most_output(asked, target))
+
+
+def _most_output(asked: Asked, target: Target) -> int | None:
+    """No answer is longer. What is not a number is refused, or is the upstream's to refuse."""
+    given = bytes(asked.envelope.fields.get("max_tokens", b""))
+    stated = int(given) if given.isdigit() and len(given) <= LONGEST_NUMBER else None
+    limits = (stated, asked.terms.max_output, target.facts.max_output)
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _refusal(error: NotAdmitted) -> ApiError:
+    """Why a request is not admitted, as the client is told it."""
+    match error:
+        case BudgetSpent():
+            return errors.BudgetSpent(str(error), retry_after=str(error.retry_after))
+        case BudgetReserved():
+            return errors.RateLimited(str(error))
+        case LimitReached():
+            seconds = None if error.seconds is None else str(error.seconds)
+            return errors.RateLimited(str(error), retry_after=seconds, rate_headers=rate_headers(error.standing))
+        case _:
+            return Overloaded(str(error))
 
 
 def _attempt(gateway: Gateway, caller: Caller, asked: Asked, estimated: int, target: Target) -> Attempt:

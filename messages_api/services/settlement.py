@@ -6,6 +6,7 @@ import time
 
 from messages_api import errors
 from messages_api.errors import ApiError
+from messages_api.services.cost_estimate import Asking, CostEstimates
 from messages_api.services.token_factors import TokenFactors
 from messages_api.services.translation.chat import AnswerError
 from usage.pricing import usd
@@ -32,10 +33,13 @@ def as_api_error(error: BaseException) -> ApiError:
 class Settlement:
     """Settles one admitted request, once, whatever happens to it."""
 
-    def __init__(self, admission: Admission, entry: Entry, token_factors: TokenFactors) -> None:
+    def __init__(
+        self, admission: Admission, entry: Entry, token_factors: TokenFactors, cost_estimates: CostEstimates
+    ) -> None:
         self.entry = entry
         self._admission = admission
         self._token_factors = token_factors
+        self._cost_estimates = cost_estimates
 
     def note_first_byte(self) -> None:
         if self.entry.first_byte_at is None:
@@ -48,8 +52,13 @@ class Settlement:
         outcome = _outcome(error)
         self._admission.settle(self.entry, outcome)
         if outcome.state is State.COMPLETED and not self.entry.attempts:
-            self._token_factors.learn(self.entry.model, self.entry.estimated_tokens, self.entry.tokens.prompt)
+            self._learn()
         _log(self.entry, outcome, error)
+
+    def _learn(self) -> None:
+        entry = self.entry
+        self._token_factors.learn(entry.model, entry.estimated_tokens, entry.tokens.prompt)
+        self._cost_estimates.learn(Asking(entry.requested_model, entry.model), entry.tokens.output, entry.cost[0])
 
 
 def _outcome(error: BaseException | None) -> Outcome:

@@ -15,6 +15,7 @@ from messages_api.services import stream as stream_module
 from messages_api.services.attempts import retry
 from messages_api.services.attempts.base import Attempt
 from messages_api.services.attempts.sequence import Attempts
+from messages_api.services.cost_estimate import CostEstimates
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.routing import Target
 from messages_api.services.settlement import ClientStalled, Settlement
@@ -125,7 +126,7 @@ def send(ledger: Ledger) -> Iterator[Send]:
         places = [Target(f"model-{number}", ModelFacts("m", prices=Prices(1, 1))) for number in range(targets)]
         entry = Entry("req_1", caller, Origin(), "sonnet", str(places[0]), streamed=True, prices=None)
         ledger.open(entry)
-        settlement = Settlement(Admission(ledger), entry, TokenFactors())
+        settlement = Settlement(Admission(ledger), entry, TokenFactors(), CostEstimates())
         live: set[MessageStream] = set()
         stream = MessageStream(Attempts(make, places, settlement, retry_seconds), settlement, live)
         ticking = asyncio.create_task(tick(live))

@@ -29,6 +29,7 @@ from messages_api.schemas import parse_envelope
 from messages_api.services.attempts.base import Asked, Attempt
 from messages_api.services.attempts.relayed import RelayedAttempt
 from messages_api.services.attempts.sequence import Attempts
+from messages_api.services.cost_estimate import CostEstimates
 from messages_api.services.model_facts import ModelFacts
 from messages_api.services.routing import ProviderAccess, Target
 from messages_api.services.settlement import Settlement
@@ -468,7 +469,7 @@ async def test_after_a_start_the_second_attempt_tells_its_true_counts_at_the_end
     """What the client was given at the start was an estimate, or what the first attempt had told."""
     asked = asked_for()
     target = relayed_to(provider, upstream, asked).target
-    settlement = Settlement(Admission(Ledger(tmp_path)), entry(), TokenFactors())
+    settlement = Settlement(Admission(Ledger(tmp_path)), entry(), TokenFactors(), CostEstimates())
     attempts = Attempts(lambda _: relayed_to(provider, upstream, asked), [target], settlement, retry_seconds=30)
     provider.pieces = [b": waiting\n\n", *framed(*before), 0.2, *framed(BUSY)]
     reading = asyncio.create_task(all_of(attempts))

@@ -14,6 +14,7 @@ class Bug(NamedTuple):
 
 
 TRANSLATION = "messages_api/services/translation"
+BUDGETS = "usage/tests/test_hard_budgets_reserve_before_and_settle_after.py"
 TESTS = "messages_api/tests"
 
 BUGS: tuple[Bug, ...] = (
@@ -394,6 +395,34 @@ BUGS: tuple[Bug, ...] = (
         '    path("api/event_logging/<path:rest>", views.event_logging),\n',
         "",
         "tests/test_probes_and_side_traffic.py::test_side_traffic_is_answered_without_a_key",
+    ),
+    Bug(
+        41,
+        "usage/services/budgets/reservations.py",
+        "return self.spent + self.reserved + amount > self.cap",
+        "return self.spent + amount > self.cap",
+        f"{BUDGETS}::test_what_fits_exactly_is_let_in_and_what_is_a_picodollar_more_is_not",
+    ),
+    Bug(
+        41,
+        "usage/services/ledger.py",
+        "counting.settle(newly_final)",
+        "counting.settle(settled.values())",
+        f"{BUDGETS}::test_lines_that_come_twice_are_counted_once",
+    ),
+    Bug(
+        41,
+        "usage/models/budgets.py",
+        "self.period_start, self.spent, self.reserved, self.noticed = period_start, 0, 0, 0",
+        "self.period_start, self.spent, self.noticed = period_start, 0, 0",
+        f"{BUDGETS}::test_a_new_period_begins_with_the_first_request_in_it",
+    ),
+    Bug(
+        41,
+        "usage/periods.py",
+        "datetime.combine(day, time.min, zone).astimezone(UTC)",
+        "datetime.combine(day, time.min, UTC)",
+        "usage/tests/test_periods_follow_the_calendar.py::test_a_day_on_which_clocks_change",
     ),
     Bug(
         43,

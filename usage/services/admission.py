@@ -1,31 +1,17 @@
 """Owns the step before the upstream call: may this request go out, and the record that it has; and the way back."""
 
+from usage.services.budgets.hard import HardBudgets
 from usage.services.ledger import Entry, Ledger, Outcome
 from usage.services.limits.arithmetic import NO_STANDING, Standing
 from usage.services.limits.limits import LimitExceeded, Limits, Taken
-
-
-class NotAdmitted(Exception):
-    """The request may not go out. The message says why, for the person who sent it."""
-
-
-class NotRecorded(NotAdmitted):
-    """The request could not be written down, so it may not go out."""
-
-
-class LimitReached(NotAdmitted):
-    """A limit keeps the request out for so many seconds, where anybody knows; and what is left of each."""
-
-    def __init__(self, message: str, seconds: int | None, standing: Standing) -> None:
-        super().__init__(message)
-        self.seconds = seconds
-        self.standing = standing
+from usage.services.refusals import LimitReached, NotRecorded
 
 
 class Admission:
     """Admits the requests of one server process, and settles each of them once."""
 
     def __init__(self, ledger: Ledger, limits: Limits | None = None) -> None:
+        self.budgets = HardBudgets(ledger.server)
         self._ledger = ledger
         self._limits = limits or Limits()
         self._taken: dict[str, Taken] = {}
@@ -33,10 +19,12 @@ class Admission:
     async def admit(self, entry: Entry) -> Standing:
         """Let `entry` go upstream, and say what its limits leave. Raises NotAdmitted, and then holds nothing.
 
-        The open record is in the spool before the first byte leaves, so whatever happens later is accounted for.
+        The open record is in the spool before the first byte leaves, so whatever happens later is accounted for. With
+        it the ledger answers for what is reserved: it is given back when the record is final, or its process dead.
         """
         taken = await self._within_limits(entry)
         try:
+            await self.budgets.reserve(entry)
             self._record(entry)
         except BaseException:
             if taken is not None:
@@ -57,6 +45,7 @@ class Admission:
         try:
             self._ledger.open(entry)
         except OSError as error:
+            self.budgets.give_back(entry)
             raise NotRecorded("The request could not be recorded, so it was not sent. Try again shortly.") from error
 
     def is_in_flight(self, entry: Entry) -> bool:

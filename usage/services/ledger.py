@@ -21,6 +21,7 @@ from accounts.authentication import Caller
 from accounts.database import background
 from usage.models import UsageRecord
 from usage.pricing import Prices, Tokens, estimate
+from usage.services.budgets import counting, reservations
 from usage.services.spool import Line, Spool, orphans
 
 logger = logging.getLogger("bridge.ledger")
@@ -76,6 +77,7 @@ class Entry:
     streamed: bool
     prices: Prices | None
     estimated_tokens: int = 0
+    estimated_cost: int = 0  # picodollars, of all of it
     started_at: float = field(default_factory=time.time)
 
     # this attempt
@@ -223,6 +225,7 @@ class Ledger:
         await background(renew_leases, self.server)
         await background(ingest_orphans, self._folder)
         await background(mark_lost, lease_has_expired())
+        await background(counting.give_back, lease_has_expired())
 
 
 async def _repeat(step: Callable[[], Awaitable[None]], seconds: float) -> None:
@@ -340,7 +343,10 @@ def _write_one_by_one(lines: Iterable[Line], spool: Path) -> None:
 
 @transaction.atomic
 def write_lines(lines: Iterable[Line]) -> None:
-    """Bring lines to the table, in any order and any number of times: a settled record is never reopened."""
+    """Bring lines to the table, in any order and any number of times: a settled record is never reopened.
+
+    With it goes what it cost to the budgets it belongs to: both are written, or neither is.
+    """
     opened = {line["request_id"]: line for line in lines if line["state"] == State.OPEN}
     settled = {line["request_id"]: line for line in lines if line["state"] != State.OPEN}
     final = set(
@@ -349,12 +355,14 @@ def write_lines(lines: Iterable[Line]) -> None:
     UsageRecord.objects.bulk_create(
         [_record(line) for request_id, line in opened.items() if request_id not in settled], ignore_conflicts=True
     )
+    newly_final = [line for request_id, line in settled.items() if request_id not in final]
     UsageRecord.objects.bulk_create(
-        [_record(line) for request_id, line in settled.items() if request_id not in final],
+        [_record(line) for line in newly_final],
         update_conflicts=True,
         unique_fields=["request_id"],
         update_fields=[name for name in _FIELDS if name != "request_id"],
     )
+    counting.settle(newly_final)
 
 
 def ingest_orphans(folder: Path) -> int:
@@ -365,6 +373,7 @@ def ingest_orphans(folder: Path) -> int:
         try:
             _ingest_whole(spool)
             mark_lost(Q(server=spool.server))
+            counting.give_back(Q(server=spool.server))
         except OSError:
             logger.exception("Ledger: the spool %s cannot be read", spool.path)
         finally:
@@ -382,6 +391,7 @@ def _ingest_whole(spool: Spool) -> None:
 
 def renew_leases(server: str) -> int:
     lease = datetime.fromtimestamp(time.time() + LEASE_SECONDS, UTC)
+    reservations.renew(server, lease)
     return UsageRecord.objects.filter(server=server, state=State.OPEN).update(lease_expires_at=lease)
 
 

@@ -10,9 +10,10 @@ from accounts.authentication import Caller
 from testing import cast
 from usage.models import Limit
 from usage.pricing import Tokens
-from usage.services.admission import Admission, LimitReached, NotRecorded
+from usage.services.admission import Admission
 from usage.services.ledger import Entry, Ledger, Origin, Outcome, State
 from usage.services.limits.arithmetic import Kind
+from usage.services.refusals import LimitReached, NotRecorded
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

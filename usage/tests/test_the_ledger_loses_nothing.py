@@ -15,8 +15,9 @@ from testing import cast
 from usage.models import UsageRecord
 from usage.pricing import Prices, Tokens
 from usage.services import ledger as ledger_module
-from usage.services.admission import Admission, NotRecorded
+from usage.services.admission import Admission
 from usage.services.ledger import Entry, Ledger, Origin, Outcome, State, ingest_orphans, mark_lost, write_lines
+from usage.services.refusals import NotRecorded
 from usage.services.spool import Spool
 
 pytestmark = pytest.mark.django_db(transaction=True)
