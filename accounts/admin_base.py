@@ -261,6 +261,12 @@ class RelatedSearchFilter(AutocompleteSelectFilter):
 class RowForm(ModelForm):
     """A row in the page of another. Django leaves out the constraints that involve that other: here they count too."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():  # the heading of a column is no label of what stands under it
+            widget = getattr(field.widget, "widget", field.widget)  # what Django wraps to put its buttons beside it
+            widget.attrs["aria-label"] = str(field.label)
+
     def validate_unique(self) -> None:
         super().validate_unique()
         try:

@@ -47,7 +47,9 @@ class MemberForm(RowForm):
         super().__init__(*args, **kwargs)
         if self.instance.pk and "user" in self.fields:
             user = self.instance.user
-            self.fields["user"].widget = UnfoldAdminSelectWidget(choices=[(user.pk, str(user))])
+            self.fields["user"].widget = UnfoldAdminSelectWidget(
+                choices=[(user.pk, str(user))], attrs={"aria-label": "User"}
+            )
             self.fields["user"].disabled = True
 
 
