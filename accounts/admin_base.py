@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from django import forms
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.validators import MinLengthValidator, RegexValidator
-from django.db import models
-from django.http import HttpRequest, HttpResponse
+from django.db import DataError, models
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
@@ -100,6 +101,20 @@ class BridgeAdmin(ModelAdmin):
         return is_superuser(request)
 
     # --- what can be seen and chosen ---
+
+    def row_or_404(self, request: HttpRequest, object_id: str) -> Any:
+        """The row that an action's address names: an address may hold anything."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404
+        return row
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list that the address asks for. What no database could compare is nothing that a filter offers."""
+        try:
+            return super().get_changelist_instance(request)
+        except (OverflowError, DataError) as error:
+            raise IncorrectLookupParameters from error
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
         """What lists, pages of a row, actions and autocompletion find."""

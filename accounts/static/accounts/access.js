@@ -21,13 +21,32 @@ function nameBoxes() {
   }
 }
 
-// What opens a menu is reached by Tab and opened by Enter, which leads into the menu; Escape leads back.
-const OPENERS = "[x-ref^=rowDropdown], [x-ref^=relatedWidgetWrapper], #changelist-actions [x-on\\:click]";
+// An icon is a word in a font of pictures: beside other words it is not read out.
+function hideIcons() {
+  for (const icon of document.querySelectorAll(ICONS)) {
+    const owner = icon.closest("a, button, h1, h2, h3, td, th, label");
+    if (owner && wordsOf(owner)) {
+      icon.setAttribute("aria-hidden", "true");
+    }
+  }
+}
+
+const ICONS = ".material-symbols-outlined";
+
+function wordsOf(element) {
+  const copy = element.cloneNode(true);
+  copy.querySelectorAll(ICONS).forEach((icon) => icon.remove());
+  return element.matches(ICONS) ? "" : copy.textContent.trim();
+}
+
+// What a click opens is reached by Tab and opened by Enter, which leads into its menu; Escape leads back.
+const CLICKED = "[x-on\\:click]";
+const FOCUSABLE = "a[href], button, input, select, textarea";
 
 function menuOf(opener) {
   const name = opener.getAttribute("x-ref");
   const isAnchored = (menu) =>
-    [...menu.attributes].some(({ name: key, value }) => key.startsWith("x-anchor") && value.match(/\w+/g).includes(name));
+    [...menu.attributes].some(({ name: key, value }) => key.startsWith("x-anchor") && (value.match(/\w+/g) || []).includes(name));
   return [...document.querySelectorAll("nav")].find(isAnchored);
 }
 
@@ -48,21 +67,27 @@ function openByKeyboard(event) {
   }, 200); // the menu fades in
 }
 
-function openMenusByKeyboard() {
-  for (const opener of document.querySelectorAll(OPENERS)) {
-    if (opener.tabIndex < 0 && !opener.querySelector("a, button, input")) {
+function openByTab() {
+  for (const opener of document.querySelectorAll(CLICKED)) {
+    const isReached = opener.matches(`[tabindex], label, ${FOCUSABLE}`) || opener.querySelector(FOCUSABLE);
+    if (!isReached) {
       opener.tabIndex = 0;
       opener.setAttribute("role", "button");
-      opener.setAttribute("aria-label", opener.getAttribute("aria-label") || "More actions");
+      if (!wordsOf(opener) && !opener.title) {
+        opener.setAttribute("aria-label", NAMES[opener.textContent.trim()] || "More actions");
+      }
       opener.addEventListener("keydown", openByKeyboard);
     }
   }
 }
 
+const NAMES = { dock_to_right: "Sidebar", manage_search: "Search", close: "Close", menu: "Menu" };
+
 document.addEventListener("DOMContentLoaded", () => {
-  openMenusByKeyboard();
+  openByTab();
+  hideIcons();
   if (window.django && window.django.jQuery) {
     window.django.jQuery(nameBoxes); // in its queue behind the admin's own script, which makes the boxes
   }
 });
-document.addEventListener("formset:added", () => setTimeout(() => (openMenusByKeyboard(), nameBoxes())));
+document.addEventListener("formset:added", () => setTimeout(() => (openByTab(), nameBoxes())));
