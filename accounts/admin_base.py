@@ -1,5 +1,7 @@
 """Owns what the admin pages of every app have in common: who may do what there, secrets going in, links as actions."""
 
+import contextlib
+import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -7,7 +9,7 @@ from django import forms
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
 from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied, ValidationError
 from django.core.validators import MinLengthValidator, RegexValidator
 from django.db import DataError, models
 from django.http import Http404, HttpRequest, HttpResponse
@@ -29,6 +31,7 @@ else:
 F = TypeVar("F", bound=Callable[..., Any])
 SHORTEST_SECRET = 16
 LONGEST_HISTORY = 200
+LONGEST_NUMBER = 18  # digits: what is longer fits into no column
 KEEPS_THE_OLD_ONE = "Stored encrypted and never shown again. Leave it empty to keep the present one."
 
 
@@ -111,6 +114,8 @@ class BridgeAdmin(ModelAdmin):
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """The list that the address asks for. What no database could compare is nothing that a filter offers."""
+        if any(value.isdecimal() and len(value) > LONGEST_NUMBER for value in request.GET.values()):
+            raise IncorrectLookupParameters
         try:
             return super().get_changelist_instance(request)
         except (OverflowError, DataError) as error:
@@ -120,6 +125,19 @@ class BridgeAdmin(ModelAdmin):
         """What lists, pages of a row, actions and autocompletion find."""
         rows = super().get_queryset(request)
         return rows if is_superuser(request) else self.scope.narrowed(rows, teams_of(request))
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """What the address of a new row's form fills in, as far as a field could hold it."""
+        initial: dict[str, Any] = {}
+        for name, value in super().get_changeform_initial_data(request).items():
+            with contextlib.suppress(ValidationError, FieldDoesNotExist, OverflowError):
+                initial[name] = _fitting(self.model._meta.get_field(name), value)
+        return initial
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if isinstance(db_field, models.JSONField):
+            kwargs["decoder"] = BoundedDecoder
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """An address asks for what the page's filters offer: no secret letter by letter, nothing of another team."""
@@ -238,6 +256,16 @@ def _is_of_a_field(model: Any, lookup: str) -> bool:
     return any(first in {field.name, getattr(field, "attname", "")} for field in model._meta.get_fields())
 
 
+def _fitting(field: Any, value: Any) -> Any:
+    """`value`, out of an address, as `field` holds it. Raises ValidationError for what it cannot."""
+    if not field.is_relation:
+        return field.to_python(value)
+    keys = value if isinstance(value, list) else [value]
+    if not all(str(key).isdecimal() and len(str(key)) <= LONGEST_NUMBER for key in keys):
+        raise ValidationError("not a key")
+    return value
+
+
 def _begins(lookup: str, path: str) -> bool:
     return f"{lookup}__".startswith(f"{path}__")
 
@@ -252,6 +280,16 @@ def _out_of_sight(request: HttpRequest, obj: models.Model) -> Iterator[str]:
 
 def _sees(request: HttpRequest, model: Any, key: Any) -> bool:
     return visible(request, model).filter(pk=key).exists()
+
+
+class BoundedDecoder(json.JSONDecoder):
+    """Has an object that is nested without end refused at its field, like any other that cannot be read."""
+
+    def decode(self, s: str, *args: Any) -> Any:
+        try:
+            return super().decode(s, *args)
+        except RecursionError:
+            raise json.JSONDecodeError("Nested too deeply", s[:1], 0) from None
 
 
 class RelatedFilter(RelatedDropdownFilter):

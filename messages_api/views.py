@@ -15,6 +15,7 @@ from messages_api.services.stream import MessageStream
 from messages_api.services.token_count import count_tokens
 from usage.services.ledger import Origin
 
+LONGEST_LIMIT = 9  # digits; Python refuses to read thousands of them
 RELAYED_HEADERS = ("anthropic-version", "anthropic-beta")
 
 
@@ -75,6 +76,6 @@ def _relayed_headers(request: ApiRequest) -> dict[str, str]:
 
 def _page(request: ApiRequest) -> Page:
     limit = request.GET.get("limit", "20")
-    if not limit.isdecimal() or not 1 <= int(limit) <= LARGEST_PAGE:
+    if not limit.isdecimal() or len(limit) > LONGEST_LIMIT or not 1 <= int(limit) <= LARGEST_PAGE:
         raise InvalidRequest(f"limit: must be a number from 1 to {LARGEST_PAGE}")
     return Page(int(limit), request.GET.get("after_id", ""), request.GET.get("before_id", ""))

@@ -34,14 +34,15 @@ def addresses_of_row(model: type[models.Model], key: object) -> Iterator[str]:
 
 def addresses_of_site(argument: str = "1") -> Iterator[str]:
     """Every address of the whole URLconf, with `argument` for whatever it takes."""
-    yield from _addresses(get_resolver().url_patterns, "/", argument)
+    yield from addresses_under(get_resolver().url_patterns, "/", argument)
 
 
-def _addresses(patterns: list[Any], before: str, argument: str) -> Iterator[str]:
+def addresses_under(patterns: list[Any], before: str, argument: str) -> Iterator[str]:
+    """The addresses of `patterns` and of all below them."""
     for pattern in patterns:
         here = before + _filled_in(pattern, argument)
         if isinstance(pattern, URLResolver):
-            yield from _addresses(pattern.url_patterns, here, argument)
+            yield from addresses_under(pattern.url_patterns, here, argument)
         else:
             yield here
 

@@ -8,6 +8,7 @@ from django.db import models
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
+from messages_api.models import ModelAlias
 from testing import cast
 from testing.admin_pages import MODELS, address, addresses_of_row
 from testing.admin_rows import make_one_of_each
@@ -75,3 +76,18 @@ def test_completing_nonsense(browser: Client) -> None:
         for value in NONSENSE:
             asked = {"app_label": "accounts", "model_name": "apikey", "field_name": "membership", name: value}
             assert browser.get(reverse("admin:autocomplete"), asked).status_code in {200, 403, 404}, (name, value)
+
+
+@of_each(MODELS)
+def test_a_new_row_that_the_address_fills_with_nonsense(browser: Client, model: type[models.Model]) -> None:
+    for field in model._meta.concrete_fields:
+        for value in NONSENSE:
+            assert browser.get(address(model, "add"), {field.name: value}).status_code in {200, 403}, field.name
+
+
+def test_an_object_that_is_nested_without_end_is_an_error_at_its_field(browser: Client) -> None:
+    form = {"name": "deep", "kind": "name", "target": "openai/gpt-5", "transport": "auto"}
+    for deep in ("[" * 100_000, '{"a":' * 100_000, "[" * 50_000 + "]" * 50_000):
+        response = browser.post(address(ModelAlias, "add"), {**form, "provider_preferences": deep})
+        assert response.status_code == 200
+        assert "provider_preferences" in response.context["adminform"].form.errors
