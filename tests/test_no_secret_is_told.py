@@ -7,8 +7,11 @@ on each way out. Then every line, table and file is searched for every secret th
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import orjson
 import pytest
 
 from testing.browser import PASSWORD
@@ -20,8 +23,9 @@ from testing.wire import message_body, post_messages, send
 LEAKED = "sk-or-v1-abcdef0123456789abcdef"
 MANAGEMENT_KEY = "sk-or-management-0123456789abcdef"
 TEAM_KEY = "sk-or-v1-team-0123456789abcdef0123"
+PROVIDER_KEY = "sk-provider-0123456789abcdef0123"
 #: One that nobody would know for a key by its look.
-PROVIDER_KEY = "Tr0ub4dor-and-three-more-words"
+PLAIN_KEY = "Tr0ub4dor-and-three-more-words"
 WRONG_PASSWORD = "staple-battery-horse-incorrect"
 NEW_PASSWORD = "another-horse-of-colour-9"
 SECRET_KEY = "a-secret-key-of-this-test-0123456789-abcdefgh"
@@ -34,11 +38,13 @@ PROMPTS = (
     "[[mid_stream_error]]",
     "[[cut]]",
     "[[leak]]",
-    "[[leak provider]]",
 )
 TRANSPORTS = ("claude-sonnet-5", "anthropic/claude-sonnet-5", "own-provider")
-MAKE_ALIAS = (
-    "from messages_api.models import ModelAlias; ModelAlias.objects.create(name='own-provider', target='litellm:own/m')"
+PARROT = "parrot"
+MAKE_ALIASES = (
+    "from messages_api.models import ModelAlias as A; "
+    "A.objects.create(name='own-provider', target='litellm:own/claude-sonnet-5'); "
+    "A.objects.create(name='parrot', target='litellm:parrot/any')"
 )
 
 
@@ -76,23 +82,47 @@ def life(simulator: SimulatorProcess) -> Iterator[Life]:
         "RETRY_SECONDS": "0",
     }
     words = f"Incorrect API key provided: {LEAKED} {SERVER_KEY} {TEAM_KEY}. Contact user_2aBcDeFgHiJ."
-    simulator.register(
-        {"name": "leak", "turns": [{"attempts": [{"status": 401, "message": words}]}]},
-        {"name": "leak provider", "turns": [{"attempts": [{"status": 500, "message": f"bad {PROVIDER_KEY}"}]}]},
-    )
-    with ServerProcess(simulator.base_url, **env) as server:
-        lived = Life(server, {LEAKED, SERVER_KEY, MANAGEMENT_KEY, TEAM_KEY, PROVIDER_KEY, PASSWORD, WRONG_PASSWORD})
-        lived.secrets |= {NEW_PASSWORD, SECRET_KEY, ENCRYPTION_KEY, server.api_key}
+    simulator.register({"name": "leak", "turns": [{"attempts": [{"status": 401, "message": words}]}]})
+    with parrot() as parrots_url, ServerProcess(simulator.base_url, **env) as server:
+        lived = Life(server, {LEAKED, SERVER_KEY, MANAGEMENT_KEY, TEAM_KEY, PROVIDER_KEY, PLAIN_KEY})
+        lived.secrets |= {PASSWORD, WRONG_PASSWORD, NEW_PASSWORD, SECRET_KEY, ENCRYPTION_KEY, server.api_key}
         over = threading.Event()
         watcher = threading.Thread(target=watch_spool, args=(lived, over))
         watcher.start()
         try:
-            keep_house(lived, simulator)
+            keep_house(lived, {"own": simulator.messages_url, PARROT: parrots_url})
         finally:
             over.set()
             watcher.join()
         server.records()
         yield lived
+
+
+class Parrot(BaseHTTPRequestHandler):
+    """A provider that tells everybody the key that it was given, in an error and in the middle of an answer."""
+
+    def do_POST(self) -> None:
+        body = orjson.loads(self.rfile.read(int(self.headers["content-length"])))
+        words = f"I do not like {self.headers['x-api-key']} nor {LEAKED}."
+        error = orjson.dumps({"type": "error", "error": {"type": "api_error", "message": words}})
+        self.send_response(200 if body.get("stream") else 500)
+        self.send_header("content-type", "text/event-stream" if body.get("stream") else "application/json")
+        self.end_headers()
+        self.wfile.write(b"event: error\ndata: " + error + b"\n\n" if body.get("stream") else error)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def parrot() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Parrot)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def watch_spool(life: Life, over: threading.Event) -> None:
@@ -101,15 +131,17 @@ def watch_spool(life: Life, over: threading.Event) -> None:
             life.spooled.update(path.read_bytes().splitlines())
 
 
-def keep_house(life: Life, simulator: SimulatorProcess) -> None:
+def keep_house(life: Life, providers: dict[str, str]) -> None:
     server = life.server
     server.manage("createsuperuser", "--noinput", "--email", "root@example.com")
-    server.manage("shell", "-v", "0", "-c", MAKE_ALIAS)
+    server.manage("shell", "-v", "0", "-c", MAKE_ALIASES)
     visitor = Visitor(server)
     assert visitor.sign_in(WRONG_PASSWORD) == 200
     assert visitor.sign_in() == 302
-    provider = {"name": "own", "litellm_provider": "anthropic", "speaks_messages": "on", "secret": PROVIDER_KEY}
-    assert life.hear(visitor.send_form("/admin/messages_api/provider/add/", base_url=simulator.messages_url, **provider)) == 302
+    for name, url in providers.items():
+        secret = PLAIN_KEY if name == PARROT else PROVIDER_KEY
+        form = {"name": name, "litellm_provider": "anthropic", "base_url": url, "speaks_messages": "on", "secret": secret}
+        assert life.hear(visitor.send_form("/admin/messages_api/provider/add/", **form)) == 302
     assert life.hear(visitor.send_form("/admin/accounts/openrouterkey/add/", name="t", secret="too short")) == 200
     assert life.hear(visitor.send_form("/admin/accounts/openrouterkey/add/", name="t", secret=TEAM_KEY)) == 302
     made = life.new_key(visitor.send_form("/admin/accounts/apikey/add/", membership="1", name="n", openrouter_key="1"))
@@ -137,6 +169,8 @@ def ask_everything(life: Life, key: str) -> None:
                 reply = post_messages(base, key, model=model, prompt=prompt, stream=stream)
                 life.told.append(reply.body.decode())
     for reply in (
+        post_messages(base, key, model=PARROT),
+        post_messages(base, key, model=PARROT, stream=True),
         post_messages(base, key, model=key),
         post_messages(base, key, metadata={"user_id": "u" * 40}, temperature=key),
         send(base, "POST", "/v1/messages", b"{}", {"x-api-key": key + "x"}),
@@ -157,7 +191,8 @@ def test_what_was_done_was_done(life: Life) -> None:
     states = {(row["state"], row["status"]) for row in life.server.records()}
     assert {("completed", 200), ("error", 429), ("error", 400)} <= states
     assert len([row for row in life.server.records() if row["state"] == "error"]) > len(PROMPTS)
-    assert {row["provider"] for row in life.server.records()} >= {"own"}
+    assert {row["requested_model"] for row in life.server.records(state="completed")} >= set(TRANSPORTS)
+    assert any("I do not like [redacted]" in told for told in life.told)
     assert any("Incorrect API key provided: [redacted]" in told for told in life.told)
     events = {row["event"] for row in life.server.query("SELECT event FROM accounts_auditentry")}
     assert events >= {"created", "shown", "rotated", "revoked", "changed"}
