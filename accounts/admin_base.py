@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from django import forms
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied, ValidationError
 from django.core.validators import MinLengthValidator, RegexValidator
@@ -42,6 +43,13 @@ class Decorator(Protocol):
 
 
 page_action = cast(Decorator, action)
+
+
+class ChosenByTyping(AutocompleteSelect):
+    """A choice that is completed while typing. Django's would fail over a value that is no key, with the error unsaid."""
+
+    def optgroups(self, name: str, value: list[str], attr: Any = None) -> Any:
+        return super().optgroups(name, [key for key in value if _is_key(key)], attr)
 
 
 class BridgeAdmin(ModelAdmin):
@@ -159,6 +167,7 @@ class BridgeAdmin(ModelAdmin):
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Whoever is not a superuser chooses among what he sees, and leaves nothing without a team."""
+        _complete(self, db_field, request, kwargs)
         if is_superuser(request):
             return super().formfield_for_foreignkey(db_field, request, **kwargs)
         field = super().formfield_for_foreignkey(
@@ -237,6 +246,10 @@ class BridgeInline(TabularInline):
         rows = super().get_queryset(request)
         return rows if is_superuser(request) else scope_of(self.model).narrowed(rows, teams_of(request))
 
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        _complete(self, db_field, request, kwargs)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(self.admin_site.get_model_admin(self.model).has_view_permission(request))
 
@@ -261,9 +274,19 @@ def _fitting(field: Any, value: Any) -> Any:
     if not field.is_relation:
         return field.to_python(value)
     keys = value if isinstance(value, list) else [value]
-    if not all(str(key).isdecimal() and len(str(key)) <= LONGEST_NUMBER for key in keys):
+    if not all(_is_key(key) for key in keys):
         raise ValidationError("not a key")
     return value
+
+
+def _is_key(text: object) -> bool:
+    return str(text).isdecimal() and len(str(text)) <= LONGEST_NUMBER
+
+
+def _complete(page: Any, db_field: Any, request: HttpRequest, kwargs: dict[str, Any]) -> None:
+    """Have a choice that `page` completes be one of ours."""
+    if db_field.name in page.get_autocomplete_fields(request):
+        kwargs.setdefault("widget", ChosenByTyping(db_field, page.admin_site, using=kwargs.get("using")))
 
 
 def _begins(lookup: str, path: str) -> bool:

@@ -70,7 +70,9 @@ def busy(pair: tuple[ServerProcess, ServerProcess]) -> Iterator[None]:
         asker.join(LONGEST_SECONDS)
 
 
-OF_THE_KEY = "from accounts.models import *; from accounts.services import *; key = ApiKey.objects.get(prefix={prefix!r}); "
+OF_THE_KEY = (
+    "from accounts.models import *; from accounts.services import *; key = ApiKey.objects.get(prefix={prefix!r}); "
+)
 WHEN = "; import time; print(time.time())"
 TAKEN_AWAY = {
     "a key is revoked": ("revoke_api_key(key)", 401),
@@ -108,9 +110,7 @@ def until(asked: Callable[[], int], wanted: int, since: float) -> None:
 def test_an_answer_on_its_way_is_said_to_its_end(pair: tuple[ServerProcess, ServerProcess]) -> None:
     key = pair[0].new_key()
     replies: list[Reply] = []
-    slow = threading.Thread(
-        target=lambda: replies.append(ask(pair[1], key, prompt="[[stream 80 100]]", stream=True))
-    )
+    slow = threading.Thread(target=lambda: replies.append(ask(pair[1], key, prompt="[[stream 80 100]]", stream=True)))
     slow.start()
     time.sleep(0.5)
     pair[0].manage("revokekey", key.split("-")[2])

@@ -87,7 +87,11 @@ def test_the_pages_of_a_model(
     sign_in(page)
     said = complaints(page)
     opened = 0
-    for path in (address(model, "changelist"), address(model, "add"), *addresses_of_row(model, filled[1][model._meta.label])):
+    for path in (
+        address(model, "changelist"),
+        address(model, "add"),
+        *addresses_of_row(model, filled[1][model._meta.label]),
+    ):
         for scheme in SCHEMES:
             if open_in(page, path, scheme) == REFUSED:
                 said.clear()

@@ -140,7 +140,13 @@ def keep_house(life: Life, providers: dict[str, str]) -> None:
     assert visitor.sign_in() == 302
     for name, url in providers.items():
         secret = PLAIN_KEY if name == PARROT else PROVIDER_KEY
-        form = {"name": name, "litellm_provider": "anthropic", "base_url": url, "speaks_messages": "on", "secret": secret}
+        form = {
+            "name": name,
+            "litellm_provider": "anthropic",
+            "base_url": url,
+            "speaks_messages": "on",
+            "secret": secret,
+        }
         assert life.hear(visitor.send_form("/admin/messages_api/provider/add/", **form)) == 302
     assert life.hear(visitor.send_form("/admin/accounts/openrouterkey/add/", name="t", secret="too short")) == 200
     assert life.hear(visitor.send_form("/admin/accounts/openrouterkey/add/", name="t", secret=TEAM_KEY)) == 302
@@ -155,7 +161,14 @@ def keep_house(life: Life, providers: dict[str, str]) -> None:
     life.hear(visitor.send_form("/admin/accounts/membership/1/make-openrouter-key/", limit="5"))
     changed = {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
     assert life.hear(visitor.send_form("/admin/accounts/user/1/password/", **changed)) == 302
-    for page in ("apikey", "openrouterkey", "auditentry", f"apikey/{key}/change", "openrouterkey/1/change", "user/1/change"):
+    for page in (
+        "apikey",
+        "openrouterkey",
+        "auditentry",
+        f"apikey/{key}/change",
+        "openrouterkey/1/change",
+        "user/1/change",
+    ):
         assert life.hear(visitor.ask("GET", f"/admin/accounts/{page}/")) == 200
     life.cookies.update(visitor.cookies.values())
 

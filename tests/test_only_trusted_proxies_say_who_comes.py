@@ -13,9 +13,7 @@ CLAIMED = {"x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https", "forw
 
 
 def server_behind(simulator: SimulatorProcess, proxies: str) -> Iterator[ServerProcess]:
-    with ServerProcess(
-        simulator.base_url, DJANGO_SUPERUSER_PASSWORD=PASSWORD, TRUSTED_PROXIES=proxies
-    ) as server:
+    with ServerProcess(simulator.base_url, DJANGO_SUPERUSER_PASSWORD=PASSWORD, TRUSTED_PROXIES=proxies) as server:
         server.manage("createsuperuser", "--noinput", "--email", "root@example.com")
         yield server
 
