@@ -46,7 +46,7 @@ page_action = cast(Decorator, action)
 
 
 class ChosenByTyping(AutocompleteSelect):
-    """A choice that is completed while typing. Django's would fail over a value that is no key, with the error unsaid."""
+    """A choice that is completed while typing. Django's fails over a value that is no key before it says the error."""
 
     def optgroups(self, name: str, value: list[str], attr: Any = None) -> Any:
         return super().optgroups(name, [key for key in value if _is_key(key)], attr)

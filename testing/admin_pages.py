@@ -1,4 +1,4 @@
-"""The addresses of the admin, found in its registry and the whole URLconf: a new page is among them from its first day."""
+"""The addresses of the admin, found in its registry and the URLconf: a new page is among them from its first day."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What an administrator takes away is gone in every process within five seconds, under load; what is being said is said.
+"""What is taken away is gone in every process within five seconds, under load; what is being said is said.
 
 Without its database a server believes whom it knows, and tells the others to come again: never that a key is wrong.
 """

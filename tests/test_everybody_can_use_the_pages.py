@@ -1,7 +1,7 @@
-"""Every page can be read and used by everybody, in light and dark, and by the keyboard alone; none breaks its own policy.
+"""Every page can be read and used by everybody, in light and dark, by the keyboard alone; none breaks its policy.
 
-The real Chromium opens each page of the whole registry. axe looks for what keeps people with a screen reader or weak eyes
-out; the browser's console would say what the Content-Security-Policy has stopped.
+The real Chromium opens each page of the whole registry. axe looks for what keeps people with a screen reader or weak
+eyes out; the browser's console would say what the Content-Security-Policy has stopped.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """No secret of anybody's reaches a log, an error, a page or a file, whatever is done and whatever an upstream repeats.
 
-A whole life of a server: sign-ins that fail and succeed, keys made, rotated and revoked, answers and errors of each kind
-on each way out. Then every line, table and file is searched for every secret that was used.
+A whole life of a server: sign-ins that fail and succeed, keys made, rotated and revoked, answers and errors of each
+kind on each way out. Then every line, table and file is searched for every secret that was used.
 """
 
 import re
@@ -243,7 +243,7 @@ def test_no_line_of_a_spool_and_no_file_holds_a_secret(life: Life) -> None:
         assert not [secret for secret in life.secrets if secret.encode() in held], path.name
 
 
-def test_a_client_takes_no_refusal_of_an_upstreams_for_its_own(life: Life) -> None:
+def test_a_key_in_an_upstreams_words_is_removed(life: Life) -> None:
     reply = post_messages(life.server.base_url, life.server.api_key, prompt="[[leak]]")
     assert "Incorrect API key provided: [redacted]" in reply.json["error"]["message"]
     assert reply.status == 403, "a client would take a 401 for its own key's"

@@ -1,6 +1,6 @@
 """What is wrong in a form is said at its field, and what was typed stays typed; secrets alone are typed again.
 
-The forms are those of every page that adds or changes something: the form of a new model is among them from its first day.
+The forms are those of every page that adds or changes something: a new model's are among them from its first day.
 """
 
 import re

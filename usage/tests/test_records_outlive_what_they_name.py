@@ -1,4 +1,4 @@
-"""Whoever deletes a team, a user, a member or a key in the admin, one by one or many at once, loses no record of usage."""
+"""Whoever deletes a team, a user, a member or a key in the admin, one by one or many at once, loses no usage."""
 
 from typing import Any
 
