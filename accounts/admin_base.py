@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from django import forms
@@ -48,7 +48,7 @@ page_action = cast(Decorator, action)
 class ChosenByTyping(AutocompleteSelect):
     """A choice that is completed while typing. Django's fails over a value that is no key before it says the error."""
 
-    def optgroups(self, name: str, value: list[str], attr: Any = None) -> Any:
+    def optgroups(self, name: str, value: Sequence[str], attr: Any = None) -> Any:
         return super().optgroups(name, [key for key in value if _is_key(key)], attr)
 
 
@@ -122,7 +122,7 @@ class BridgeAdmin(ModelAdmin):
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """The list that the address asks for. What no database could compare is nothing that a filter offers."""
-        if any(value.isdecimal() and len(value) > LONGEST_NUMBER for value in request.GET.values()):
+        if any(str(value).isdecimal() and len(str(value)) > LONGEST_NUMBER for value in request.GET.values()):
             raise IncorrectLookupParameters
         try:
             return super().get_changelist_instance(request)
@@ -340,7 +340,9 @@ class RowForm(ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for field in self.fields.values():  # the heading of a column is no label of what stands under it
-            widget = getattr(field.widget, "widget", field.widget)  # what Django wraps to put its buttons beside it
+            widget: Any = getattr(
+                field.widget, "widget", field.widget
+            )  # what Django wraps to put its buttons beside it
             widget.attrs["aria-label"] = str(field.label)
 
     def validate_unique(self) -> None:

@@ -19,7 +19,7 @@ def address(model: type[models.Model], name: str, *arguments: object) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=arguments)
 
 
-def addresses_of_row(model: type[models.Model], key: object) -> Iterator[str]:
+def addresses_of_row(model: type[models.Model], key: int | str) -> Iterator[str]:
     """Every address of the model's page that is about one row."""
     for pattern in admin.site._registry[model].get_urls():
         name = getattr(pattern, "name", None)

@@ -50,7 +50,7 @@ def parameters(model: type[models.Model]) -> Iterator[str]:
     for field in model._meta.get_fields():
         yield from (field.name, f"{field.name}__exact", f"{field.name}__id__exact", f"{field.name}__isnull")
     for spec in page.get_changelist_instance(request).filter_specs:
-        yield from spec.expected_parameters()
+        yield from (name for name in spec.expected_parameters() if name)
     if page.date_hierarchy:
         yield from (f"{page.date_hierarchy}__{part}" for part in ("year", "month", "day"))
 

@@ -81,7 +81,7 @@ def test_an_administrator_does_not_delete_an_owner(delete: Any) -> None:
 
 
 def row_of_key(bob: Member, model: type[models.Model]) -> Any:
-    keys = {Team: bob.team.pk, User: bob.user.pk, Membership: bob.membership.pk}
+    keys: dict[type[models.Model], Any] = {Team: bob.team.pk, User: bob.user.pk, Membership: bob.membership.pk}
     return keys.get(model) or ApiKey.objects.filter(name="bob's laptop").values_list("pk", flat=True).first() or -1
 
 
