@@ -134,6 +134,10 @@ class BridgeAdmin(ModelAdmin):
         rows = super().get_queryset(request)
         return rows if is_superuser(request) else self.scope.narrowed(rows, teams_of(request))
 
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
+        """PostgreSQL fails over a NUL, which no text of its holds."""
+        return super().get_search_results(request, queryset, search_term.replace("\x00", ""))
+
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """What the address of a new row's form fills in, as far as a field could hold it."""
         initial: dict[str, Any] = {}
