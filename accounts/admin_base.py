@@ -1,15 +1,19 @@
 """Owns what the admin pages of every app have in common: who may do what there, secrets going in, links as actions."""
 
-from collections.abc import Callable, Iterator
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from django import forms
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied, ValidationError
 from django.core.validators import MinLengthValidator, RegexValidator
-from django.db import models
-from django.http import HttpRequest, HttpResponse
+from django.db import DataError, models
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
@@ -28,6 +32,7 @@ else:
 F = TypeVar("F", bound=Callable[..., Any])
 SHORTEST_SECRET = 16
 LONGEST_HISTORY = 200
+LONGEST_NUMBER = 18  # digits: what is longer fits into no column
 KEEPS_THE_OLD_ONE = "Stored encrypted and never shown again. Leave it empty to keep the present one."
 
 
@@ -38,6 +43,13 @@ class Decorator(Protocol):
 
 
 page_action = cast(Decorator, action)
+
+
+class ChosenByTyping(AutocompleteSelect):
+    """A choice that is completed while typing. Django's fails over a value that is no key before it says the error."""
+
+    def optgroups(self, name: str, value: Sequence[str], attr: Any = None) -> Any:
+        return super().optgroups(name, [key for key in value if _is_key(key)], attr)
 
 
 class BridgeAdmin(ModelAdmin):
@@ -101,10 +113,43 @@ class BridgeAdmin(ModelAdmin):
 
     # --- what can be seen and chosen ---
 
+    def row_or_404(self, request: HttpRequest, object_id: str) -> Any:
+        """The row that an action's address names: an address may hold anything."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404
+        return row
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list that the address asks for. What no database could compare is nothing that a filter offers."""
+        if any(str(value).isdecimal() and len(str(value)) > LONGEST_NUMBER for value in request.GET.values()):
+            raise IncorrectLookupParameters
+        try:
+            return super().get_changelist_instance(request)
+        except (OverflowError, DataError) as error:
+            raise IncorrectLookupParameters from error
+
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
         """What lists, pages of a row, actions and autocompletion find."""
         rows = super().get_queryset(request)
         return rows if is_superuser(request) else self.scope.narrowed(rows, teams_of(request))
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
+        """PostgreSQL fails over a NUL, which no text of its holds."""
+        return super().get_search_results(request, queryset, search_term.replace("\x00", ""))
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """What the address of a new row's form fills in, as far as a field could hold it."""
+        initial: dict[str, Any] = {}
+        for name, value in super().get_changeform_initial_data(request).items():
+            with contextlib.suppress(ValidationError, FieldDoesNotExist, OverflowError):
+                initial[name] = _fitting(self.model._meta.get_field(name), value)
+        return initial
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if isinstance(db_field, models.JSONField):
+            kwargs["decoder"] = BoundedDecoder
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """An address asks for what the page's filters offer: no secret letter by letter, nothing of another team."""
@@ -126,6 +171,7 @@ class BridgeAdmin(ModelAdmin):
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Whoever is not a superuser chooses among what he sees, and leaves nothing without a team."""
+        _complete(self, db_field, request, kwargs)
         if is_superuser(request):
             return super().formfield_for_foreignkey(db_field, request, **kwargs)
         field = super().formfield_for_foreignkey(
@@ -204,6 +250,10 @@ class BridgeInline(TabularInline):
         rows = super().get_queryset(request)
         return rows if is_superuser(request) else scope_of(self.model).narrowed(rows, teams_of(request))
 
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        _complete(self, db_field, request, kwargs)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(self.admin_site.get_model_admin(self.model).has_view_permission(request))
 
@@ -223,6 +273,26 @@ def _is_of_a_field(model: Any, lookup: str) -> bool:
     return any(first in {field.name, getattr(field, "attname", "")} for field in model._meta.get_fields())
 
 
+def _fitting(field: Any, value: Any) -> Any:
+    """`value`, out of an address, as `field` holds it. Raises ValidationError for what it cannot."""
+    if not field.is_relation:
+        return field.to_python(value)
+    keys = value if isinstance(value, list) else [value]
+    if not all(_is_key(key) for key in keys):
+        raise ValidationError("not a key")
+    return value
+
+
+def _is_key(text: object) -> bool:
+    return str(text).isdecimal() and len(str(text)) <= LONGEST_NUMBER
+
+
+def _complete(page: Any, db_field: Any, request: HttpRequest, kwargs: dict[str, Any]) -> None:
+    """Have a choice that `page` completes be one of ours."""
+    if db_field.name in page.get_autocomplete_fields(request):
+        kwargs.setdefault("widget", ChosenByTyping(db_field, page.admin_site, using=kwargs.get("using")))
+
+
 def _begins(lookup: str, path: str) -> bool:
     return f"{lookup}__".startswith(f"{path}__")
 
@@ -237,6 +307,16 @@ def _out_of_sight(request: HttpRequest, obj: models.Model) -> Iterator[str]:
 
 def _sees(request: HttpRequest, model: Any, key: Any) -> bool:
     return visible(request, model).filter(pk=key).exists()
+
+
+class BoundedDecoder(json.JSONDecoder):
+    """Has an object that is nested without end refused at its field, like any other that cannot be read."""
+
+    def decode(self, s: str, *args: Any) -> Any:
+        try:
+            return super().decode(s, *args)
+        except RecursionError:
+            raise json.JSONDecodeError("Nested too deeply", s[:1], 0) from None
 
 
 class RelatedFilter(RelatedDropdownFilter):
@@ -260,6 +340,14 @@ class RelatedSearchFilter(AutocompleteSelectFilter):
 
 class RowForm(ModelForm):
     """A row in the page of another. Django leaves out the constraints that involve that other: here they count too."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():  # the heading of a column is no label of what stands under it
+            widget: Any = getattr(
+                field.widget, "widget", field.widget
+            )  # what Django wraps to put its buttons beside it
+            widget.attrs["aria-label"] = str(field.label)
 
     def validate_unique(self) -> None:
         super().validate_unique()

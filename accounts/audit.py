@@ -17,6 +17,8 @@ from django.conf import settings
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 
+from accounts.sign_in import client_address
+
 #: Fields whose content is nobody's to read. That it changed is written down; what it was, and is, is not.
 SECRET_FIELDS = frozenset({"password", "ciphertext", "digest", "previous_digest", "webhook_url"})
 #: What the server keeps up to date by itself.
@@ -151,7 +153,7 @@ def _actor() -> dict[str, Any]:
     user = getattr(request, "user", None)
     if request is None or user is None or not user.is_authenticated:
         return {}
-    return {"actor_id": user.pk, "actor_email": user.email, "remote_addr": request.META.get("REMOTE_ADDR") or None}
+    return {"actor_id": user.pk, "actor_email": user.email, "remote_addr": client_address(request)}
 
 
 def _team_of(row: models.Model) -> models.Model | None:

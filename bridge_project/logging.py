@@ -24,8 +24,8 @@ class RedactSecrets(logging.Filter):
             record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
         record.exc_info = None
         for name, value in vars(record).items():
-            if name not in self._STANDARD and isinstance(value, str):
-                setattr(record, name, redact(value))
+            if name not in self._STANDARD and value is not None and not isinstance(value, bool | int | float):
+                setattr(record, name, redact(str(value)))  # Django adds its request, whose path somebody has chosen
         return True
 
 

@@ -16,9 +16,11 @@ import dj_database_url
 from cryptography.fernet import Fernet
 from django.apps import apps
 from django.http import HttpRequest
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 from marshmallow.validate import OneOf, Range
 
+from bridge_project import headers
 from bridge_project.env import Environment, kept_secret, stop
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -163,6 +165,8 @@ SESSION_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_AGE = 12 * 3600
 CSRF_COOKIE_SECURE = HTTPS
 X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": headers.PAGES}
+PERMISSIONS_POLICY = headers.UNUSED_FEATURES
 # An API path never redirects: Claude Code takes any redirect of /v1/models for a failure.
 APPEND_SLASH = True
 
@@ -178,6 +182,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "channels",
+    "csp",
     "axes",
     "auditlog",
     "accounts",
@@ -186,6 +191,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django_permissions_policy.PermissionsPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -222,7 +229,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_USERNAME_CALLABLE = "accounts.sign_in.user_name"
 AXES_USERNAME_FORM_FIELD = "username"
-AXES_CLIENT_IP_CALLABLE = "accounts.sign_in.client_address"
+AXES_CLIENT_IP_CALLABLE = "accounts.sign_in.counted_address"
 AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]
 AXES_RESET_ON_SUCCESS = True
@@ -370,6 +377,8 @@ UNFOLD: dict[str, Any] = {
     "SITE_SUBHEADER": "Claude Code on any model",
     "SITE_URL": "/",
     "SITE_SYMBOL": "swap_horiz",
+    "STYLES": [lambda request: static("accounts/contrast.css")],
+    "SCRIPTS": [lambda request: static("accounts/access.js")],
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": ICON}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,

@@ -2,6 +2,7 @@
 
 from uuid import uuid4
 
+from csp.decorators import csp
 from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError, InterfaceError, connection
@@ -10,10 +11,12 @@ from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
+from bridge_project import headers
 from messages_api.services.gateway import is_draining
 
 
 @require_safe
+@csp(headers.WELCOME)
 def welcome(request: HttpRequest) -> HttpResponse:
     """What this is and how to connect: a page for a browser, JSON for a program."""
     if request.accepts("text/html") and "text/html" in request.headers.get("accept", ""):

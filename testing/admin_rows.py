@@ -66,3 +66,8 @@ ROWS: dict[type[models.Model], Callable[[Member], models.Model]] = {
         username=member.user.email, ip_address="192.0.2.1", user_agent=member.team.name, failures_since_start=5
     ),
 }
+
+
+def make_one_of_each(member: Member) -> dict[str, str]:
+    """A row of every model that the admin shows: its key by the model's label."""
+    return {model._meta.label: str(ROWS[model](member).pk) for model in ROWS}

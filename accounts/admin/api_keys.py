@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from unfold.contrib.filters.admin import DropdownFilter
@@ -175,7 +175,7 @@ class ApiKeyAdmin(BridgeAdmin):
 
     @page_action(description="Rotate", url_path="rotate", icon="autorenew", permissions=["change"])
     def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        key = get_object_or_404(self.get_queryset(request), pk=object_id)
+        key = self.row_or_404(request, object_id)
         if not key.is_usable:
             self.message_user(request, f"{key} is {self.state(key)}: make a new one instead.", messages.ERROR)
             return redirect("admin:accounts_apikey_change", key.pk)
@@ -207,7 +207,7 @@ class ApiKeyAdmin(BridgeAdmin):
         description="Revoke", url_path="revoke", icon="block", variant=ActionVariant.DANGER, permissions=["change"]
     )
     def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        key = get_object_or_404(self.get_queryset(request), pk=object_id)
+        key = self.row_or_404(request, object_id)
         if request.method != "POST":
             return self._ask_to_revoke(request, [key])
         self._revoke(request, [key])

@@ -6,9 +6,10 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget
@@ -169,8 +170,19 @@ class OpenRouterKeyAdmin(BridgeAdmin):
 
     @page_action(description="Ask OpenRouter what is left", url_path="refresh", icon="refresh", permissions=["change"])
     def refresh(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        self._refresh(request, get_object_or_404(self.get_queryset(request), pk=object_id))
-        return redirect("admin:accounts_openrouterkey_change", object_id)
+        key = self.row_or_404(request, object_id)
+        if request.method == "POST":  # a link somewhere else must not have OpenRouter asked
+            self._refresh(request, key)
+            return redirect("admin:accounts_openrouterkey_change", key.pk)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"What is left of {key}?",
+            "form": forms.Form(),
+            "button": "Ask OpenRouter",
+            "explanation": "OpenRouter says what the key may spend, what it has spent, and when it expires.",
+        }
+        return TemplateResponse(request, "admin/accounts/question.html", context)
 
     def _refresh(self, request: HttpRequest, key: OpenRouterKey) -> None:
         failure = refresh_openrouter_key(key)
@@ -183,11 +195,12 @@ class OpenRouterKeyAdmin(BridgeAdmin):
         """Only keys that were made from here are OpenRouter's management key to cap."""
         if not is_superuser(request) or not has_management_key():
             return False
-        return obj is None or self.get_queryset(request).filter(pk=obj).exclude(managed_id="").exists()
+        key = self.get_object(request, unquote(str(obj))) if obj is not None else None
+        return obj is None or bool(key and key.managed_id)
 
     @page_action(description="Change the limit", url_path="cap", icon="speed", permissions=["cap"])
     def cap(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        key = get_object_or_404(self.get_queryset(request), pk=object_id)
+        key = self.row_or_404(request, object_id)
         form = CapForm(request.POST or None)
         if form.is_valid():
             try:

@@ -7,7 +7,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Q, QuerySet, URLField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -49,7 +49,9 @@ class MemberForm(RowForm):
         super().__init__(*args, **kwargs)
         if self.instance.pk and "user" in self.fields:
             user = self.instance.user
-            self.fields["user"].widget = UnfoldAdminSelectWidget(choices=[(user.pk, str(user))])
+            self.fields["user"].widget = UnfoldAdminSelectWidget(
+                choices=[(user.pk, str(user))], attrs={"aria-label": "User"}
+            )
             self.fields["user"].disabled = True
 
 
@@ -261,7 +263,8 @@ class MembershipAdmin(BridgeAdmin):
 
     @page_action(description="Make a personal key", url_path="make-key", icon="key", permissions=["make_key"])
     def make_key(self, request: HttpRequest, object_id: str) -> HttpResponseRedirect:
-        return redirect(f"{reverse('admin:accounts_apikey_add')}?membership={object_id}")
+        member = self.row_or_404(request, object_id)
+        return redirect(f"{reverse('admin:accounts_apikey_add')}?membership={member.pk}")
 
     def has_openrouter_key_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return is_superuser(request) and has_management_key()
@@ -274,7 +277,7 @@ class MembershipAdmin(BridgeAdmin):
     )
     def make_openrouter_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """A key of OpenRouter's for one member, with a limit that OpenRouter holds."""
-        member = get_object_or_404(self.get_queryset(request), pk=object_id)
+        member = self.row_or_404(request, object_id)
         form = CapForm(request.POST or None)
         if form.is_valid():
             try:

@@ -88,3 +88,11 @@ def test_neither_a_password_nor_a_token_is_kept() -> None:
     assert kept["failures_since_start"] == 2
     assert "wrong-horse-staple" not in str(kept)
     assert "some-token" not in str(kept)
+
+
+def test_all_addresses_of_an_ipv6_network_are_one() -> None:
+    cast.root()
+    for number in range(settings.AXES_FAILURE_LIMIT):
+        sign_in("wrong", REMOTE_ADDR=f"2001:db8:1:2::{number + 1}")
+    assert sign_in(cast.PASSWORD, REMOTE_ADDR="2001:db8:1:2:ffff::1").status_code == 429
+    assert is_in(sign_in(cast.PASSWORD, REMOTE_ADDR="2001:db8:1:3::1"))

@@ -18,6 +18,7 @@ from accounts.audit import SECRET_FIELDS, AuditEntry
 from accounts.models import Membership, User
 from accounts.scope import SHARED, Scope, crosses_many
 from testing import cast
+from testing.admin_pages import addresses_of_site
 from testing.admin_rows import ROWS
 from testing.html_form import fields
 from testing.signed_in import signed_in
@@ -267,6 +268,15 @@ def test_the_pages_around_them_tell_nothing(world: World) -> None:
     ):
         assert tells_nothing(world.browser.get(path))
     assert tells_nothing(world.browser.get(reverse("admin:search"), {"s": "globex"}))
+
+
+@of_each(OF_TEAMS)
+def test_no_address_of_the_whole_site_tells_of_a_row(world: World, model: type[models.Model]) -> None:
+    for path in addresses_of_site(quote(world.others[model].pk)):
+        if "logout" not in path:
+            response = world.browser.get(path)
+            assert response.status_code in {200, 204, *REFUSED}, path
+            assert tells_nothing(response), path
 
 
 def test_a_member_who_keeps_no_team_does_not_get_in() -> None:

@@ -52,6 +52,20 @@ def test_a_key_is_taken_out_of_a_traceback(formatter: type[logging.Formatter]) -
     assert KEY not in line
 
 
+class Asked:
+    """Stands for what Django adds to a line: an object that shows its address."""
+
+    def __repr__(self) -> str:
+        return f"<ASGIRequest: GET '/{KEY}'>"
+
+
+@pytest.mark.parametrize("extra", [Asked(), {"path": KEY}, [KEY]], ids=["object", "mapping", "list"])
+def test_a_key_is_taken_out_of_what_is_no_text(extra: object) -> None:
+    line = logged(JsonFormatter(), msg="Not Found", request=extra, status_code=404)
+    assert KEY not in line
+    assert orjson.loads(line)["status_code"] == 404
+
+
 def test_bearer_tokens_and_passwords_in_addresses_go_too() -> None:
     told = redact("Authorization: Bearer abcdefghijkl to postgresql://user:pass@db/x")
     assert told == "Authorization: Bearer [redacted] to postgresql://[redacted]@db/x"

@@ -333,8 +333,8 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         36,
         "bridge_project/logging.py",
-        "setattr(record, name, redact(value))",
-        "setattr(record, name, value)",
+        "setattr(record, name, redact(str(value)))",
+        "setattr(record, name, str(value))",
         "bridge_project/tests/test_log_lines_hold_no_secret.py"
         "::test_a_key_is_taken_out_of_the_message_its_arguments_and_extras",
     ),
