@@ -19,6 +19,7 @@ from messages_api.services.upstream.http import CONNECT_SECONDS, SILENCE_SECONDS
 from messages_api.services.upstream.litellm import LiteLlmUpstream
 from messages_api.services.upstream.messages import MessagesUpstream
 from messages_api.services.upstream.openrouter import OpenRouterUpstream
+from usage.services import rollups
 from usage.services.admission import Admission
 from usage.services.ledger import Ledger
 
@@ -76,7 +77,7 @@ class Gateway:
         session = aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
         gateway = cls(session, Ledger(settings.SPOOL_DIR))
         gateway.ledger.start()
-        jobs = (configuration.watch(), gateway._tick(), gateway.token_factors.load(), last_used.keep())
+        jobs = (configuration.watch(), gateway._tick(), gateway.token_factors.load(), last_used.keep(), rollups.keep())
         gateway._tasks = [asyncio.create_task(job) for job in jobs]
         return gateway
 

@@ -4,6 +4,7 @@ A lease is a row with a holder and an expiry. It is taken by one conditional sta
 so two takers never both hold it; a holder that died is in the way until the expiry and no longer.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,6 +15,7 @@ from django.db.models.functions import Now
 
 from usage.models import Lease
 
+LOOK_SECONDS = 0.2
 LONG_AGO = "2000-01-01T00:00:00Z"
 
 
@@ -52,14 +54,25 @@ class Turn:
 
 
 @contextmanager
-def turn(name: str, seconds: float) -> Iterator[Turn]:
-    """The lease called `name`, for the block. Raises Taken.
+def turn(name: str, seconds: float, patience: float = 0.0) -> Iterator[Turn]:
+    """The lease called `name`, for the block. Raises Taken, after having waited for it for `patience` seconds.
 
     `seconds` is how long others wait for a holder that died: several times the longest step between two `renew`.
     """
     held = Turn(name, seconds)
-    held.renew()
+    _wait_for(held, patience)
     try:
         yield held
     finally:
         held.give_back()
+
+
+def _wait_for(turn_: Turn, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return turn_.renew()
+        except Taken:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(LOOK_SECONDS)

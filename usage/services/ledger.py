@@ -21,6 +21,7 @@ from accounts.authentication import Caller
 from accounts.database import background
 from usage.models import UsageRecord
 from usage.pricing import Prices, Tokens, estimate
+from usage.services.rollups import touch
 from usage.services.spool import Line, Spool, orphans
 
 logger = logging.getLogger("bridge.ledger")
@@ -353,6 +354,7 @@ def write_lines(lines: Iterable[Line]) -> None:
         unique_fields=["request_id"],
         update_fields=[name for name in _FIELDS if name != "request_id"],
     )
+    touch(line["started_at"] for line in (*opened.values(), *settled.values()))
 
 
 def ingest_orphans(folder: Path) -> int:
@@ -387,6 +389,10 @@ def lease_has_expired() -> Q:
     return Q(lease_expires_at__lt=datetime.now(UTC))
 
 
+@transaction.atomic
 def mark_lost(whose: Q) -> int:
     """Mark the open records of processes that are known to be dead; how many there were."""
-    return UsageRecord.objects.filter(whose, state=State.OPEN).update(state=State.LOST, settled_at=datetime.now(UTC))
+    lost = dict(UsageRecord.objects.filter(whose, state=State.OPEN).values_list("pk", "started_at"))
+    touch(lost.values())
+    rows = UsageRecord.objects.filter(pk__in=lost, state=State.OPEN)
+    return rows.update(state=State.LOST, settled_at=datetime.now(UTC)) if lost else 0
