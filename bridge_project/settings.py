@@ -303,7 +303,13 @@ def _page(title: str, icon: str, model: str) -> dict[str, Any]:
 
 
 NAVIGATION = [
-    {"title": "Spending", "items": [_page("Usage", "monitoring", "usage_usagerecord")]},
+    {
+        "title": "Spending",
+        "items": [
+            {"title": "Overview", "icon": "dashboard", "link": reverse_lazy("admin:index")},
+            _page("Requests", "monitoring", "usage_usagerecord"),
+        ],
+    },
     {
         "title": "People",
         "items": [
@@ -344,6 +350,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "Bridge",
     "SITE_SUBHEADER": "Claude Code on any model",
     "SITE_URL": "/",
+    "DASHBOARD_CALLBACK": "usage.dashboard.dashboard",
     "SITE_SYMBOL": "swap_horiz",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": ICON}],
     "SHOW_HISTORY": True,
