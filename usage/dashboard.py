@@ -118,7 +118,8 @@ def _asked(request: HttpRequest, teams: dict[int, str]) -> tuple[Asked, str]:
         team = int(wanted) if wanted.isascii() and wanted.isdigit() and int(wanted) in teams else None
         complaint = complaint or ("" if team else "team: there is no such team.")
     seen = [team] if team else None if is_superuser(request) else teams_of(request)
-    return Asked(period, team, Selection(period.first, period.last, seen)), complaint
+    selection = Selection(period.first, period.last, seen)
+    return Asked(period, team, selection.with_months if period.is_by_month else selection), complaint
 
 
 def _made(selection: Selection) -> str:

@@ -132,12 +132,23 @@ class RolledDay(models.Model):
         return f"{self.day}"
 
 
+class RolledMonth(models.Model):
+    """A month, so that whatever makes or drops its sums locks one row."""
+
+    month = models.DateField(primary_key=True, help_text="Its first day.")
+    made_at = models.DateTimeField(null=True, help_text="Empty: its days have changed since, or it is not over.")
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"
+
+
 class DailyFigure(models.Model):
     """What a table of rollups has. A day is a day of UTC, whatever the zone of a team; a record belongs to the day on
-    which it started.
+    which it started. Months that are over are added up in rows of their own, for reports over a year.
     """
 
-    day = models.DateField()
+    day = models.DateField(help_text="The first of the month, where it stands for a month.")
+    is_month = models.BooleanField(default=False)
     team = models.ForeignKey(Team, models.SET_NULL, null=True, db_constraint=False, related_name="+")
     team_name = models.CharField("team", max_length=100)
     is_final = models.BooleanField(
@@ -183,7 +194,7 @@ class DailyUsage(DailyFigure):
     unpriced = models.PositiveBigIntegerField(help_text="Settled requests whose cost is not known.")
 
     class Meta:
-        indexes = [models.Index(fields=["day", "team"], name="usage_daily")]
+        indexes = [models.Index(fields=["is_month", "day", "team"], name="usage_daily")]
 
 
 class DailyTiming(DailyFigure):
@@ -199,7 +210,7 @@ class DailyTiming(DailyFigure):
     requests = models.PositiveBigIntegerField()
 
     class Meta:
-        indexes = [models.Index(fields=["day", "team"], name="usage_daily_timing")]
+        indexes = [models.Index(fields=["is_month", "day", "team"], name="usage_daily_timing")]
 
 
 class DailySession(DailyFigure):
@@ -212,4 +223,4 @@ class DailySession(DailyFigure):
     cost = models.BigIntegerField(help_text="In 10^-12 USD.")
 
     class Meta:
-        indexes = [models.Index(fields=["day", "team"], name="usage_daily_session")]
+        indexes = [models.Index(fields=["is_month", "day", "team"], name="usage_daily_session")]

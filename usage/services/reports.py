@@ -5,16 +5,17 @@ A report over a year asks the database as often as one over a day, and reads no 
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from typing import Any, Self, TypeVar
 
-from django.db.models import Max, QuerySet, Sum
+from django.db.models import Max, Q, QuerySet, Sum
 
 from accounts.scope import Scope
 from usage.days import month_of
 from usage.histogram import percentile
 from usage.models import DailyFigure, DailySession, DailyTiming, DailyUsage, RolledDay, TouchedDay
+from usage.services.monthly_rollups import made_months
 
 D = TypeVar("D", bound=DailyFigure)
 Measure = DailyTiming.Measure
@@ -66,14 +67,25 @@ AGGREGATES: dict[str, Any] = {f"sum_{name}": Sum(name) for name in SUMMED}
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which days, and whose: the teams that may be seen, or None for all."""
+    """Which days, and whose: the teams that may be seen, or None for all; and which months are read as a whole."""
 
     first: date
     last: date
     teams: list[int] | None = None
+    months: list[date] = field(default_factory=list)
+
+    @property
+    def with_months(self) -> "Selection":
+        """The same, with what lies in it as a whole and is added up read by the month."""
+        return replace(self, months=made_months(self.first, self.last))
 
     def of(self, table: type[D]) -> QuerySet[D]:
-        rows: QuerySet[D] = table._default_manager.filter(day__gte=self.first, day__lte=self.last).order_by()
+        in_months = Q()
+        for month in self.months:
+            in_months |= Q(day__range=month_of(month))
+        days = Q(is_month=False, day__range=(self.first, self.last))
+        wanted = (days & ~in_months) | Q(is_month=True, day__in=self.months) if self.months else days
+        rows: QuerySet[D] = table._default_manager.filter(wanted).order_by()
         return rows if self.teams is None else BY_TEAM.narrowed(rows, self.teams)
 
 
@@ -124,6 +136,7 @@ class Speeds:
 
 
 def by_day(selection: Selection) -> dict[date, Sums]:
+    """What each day comes to; a month that is read as a whole stands at its first."""
     rows = selection.of(DailyUsage).values("day").annotate(**AGGREGATES)
     return {row["day"]: Sums.of(row) for row in rows}
 

@@ -13,6 +13,7 @@ from django.db import transaction
 from usage.days import ONE, each, end
 from usage.models import RolledDay, TouchedDay, UsageRecord
 from usage.services.lease import turn
+from usage.services.monthly_rollups import forget_month
 from usage.services.rollups import (
     LEASE,
     LEASE_SECONDS,
@@ -86,7 +87,7 @@ def _delete_day(day: date) -> None:
     RolledDay.objects.select_for_update().get(day=day)
     _refuse_touched(day)
     for table in TABLES:
-        table._default_manager.filter(day=day, is_final=False).update(is_final=True)
+        table._default_manager.filter(day=day, is_month=False, is_final=False).update(is_final=True)
     while keys := list(records_of(day).values_list("pk", flat=True)[:PIECE]):
         UsageRecord.objects.filter(pk__in=keys).delete()
     _refuse_touched(day)
@@ -103,7 +104,10 @@ def _refuse_touched(day: date) -> None:
 def rollups_before(before: date) -> list[Day]:
     """The days before `before` that have a rollup."""
     days = RolledDay.objects.filter(day__lt=before).order_by("day").values_list("day", flat=True)
-    return [Day(day, sum(table._default_manager.filter(day=day).count() for table in TABLES)) for day in days]
+    return [
+        Day(day, sum(table._default_manager.filter(day=day, is_month=False).count() for table in TABLES))
+        for day in days
+    ]
 
 
 def check_rollups(days: list[Day]) -> None:
@@ -118,6 +122,8 @@ def delete_rollups(days: list[Day]) -> Iterator[Day]:
         for found in days:
             held.renew()
             with transaction.atomic():
-                for table in (*TABLES, RolledDay):
-                    table._default_manager.filter(day=found.day).delete()
+                forget_month(found.day)
+                for table in TABLES:
+                    table._default_manager.filter(day=found.day, is_month=False).delete()
+                RolledDay.objects.filter(day=found.day).delete()
             yield found

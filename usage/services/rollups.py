@@ -2,7 +2,8 @@
 
 Records settle late, and are corrected later still. Whoever writes some calls `touch` in the same transaction; a day
 that was touched is computed anew from its records, so nothing is counted twice, in whatever order things happen. A day
-whose records have been deleted keeps what they came to, and records that come after that are added to it.
+whose records have been deleted keeps what they came to, and records that come after that are added to it. Months follow
+from days: `usage/services/monthly_rollups.py`.
 """
 
 import time
@@ -18,6 +19,7 @@ from usage.days import beginning, day_of, each, end, today
 from usage.histogram import BOUNDS, LAST
 from usage.models import DailyFigure, DailySession, DailyTiming, DailyUsage, RolledDay, TouchedDay, UsageRecord
 from usage.services.lease import turn
+from usage.services.monthly_rollups import forget_month, months_to_make, roll_up_month
 from usage.services.periodic import periodically
 
 State = UsageRecord.State
@@ -72,19 +74,23 @@ def recorded_days() -> tuple[date, date] | None:
 
 
 class Keeper:
-    """Makes what is due, a day with each call of `step`."""
+    """Makes what is due, a day or a month with each call of `step`."""
 
     def __init__(self) -> None:
-        self._due: list[date] = []
+        self._days: list[date] = []
 
     def step(self) -> bool:
-        """Make one day; whether another is due."""
-        self._due = self._due or due_days()
-        if self._due:
-            day = self._due.pop()
+        """Make one day, or a month once all days are made; whether more is due."""
+        self._days = self._days or due_days()
+        if self._days:
+            day = self._days.pop()
             if TouchedDay.objects.filter(day=day).exists():  # else another process was quicker
                 roll_up_day(day)
-        return bool(self._due)
+            return bool(self._days or months_to_make())
+        months = months_to_make()
+        if months:
+            roll_up_month(months.pop())
+        return len(months) > 0
 
 
 def due_days() -> list[date]:
@@ -115,6 +121,7 @@ def roll_up_day(day: date) -> None:
     """
     began = time.monotonic()
     lock_day(day)
+    forget_month(day)
     marks = list(TouchedDay.objects.filter(day=day).values_list("pk", flat=True)[:MARKS_AT_ONCE])
     records = records_of(day)
     for table, rows in (
@@ -143,7 +150,7 @@ def records_of(day: date) -> QuerySet[UsageRecord]:
 
 def _replace(table: type[DailyFigure], day: date, rows: Iterator[dict[str, Any]]) -> None:
     manager = table._default_manager
-    manager.filter(day=day, is_final=False).delete()
+    manager.filter(day=day, is_month=False, is_final=False).delete()
     manager.bulk_create((table(day=day, **row) for row in rows), batch_size=ROWS_AT_ONCE)
 
 
@@ -198,3 +205,6 @@ def rebuild(days: list[date]) -> Iterator[date]:
             held.renew()
             roll_up_day(day)
             yield day
+        for month in months_to_make():
+            held.renew()
+            roll_up_month(month)

@@ -48,7 +48,7 @@ def team_called(name: str) -> Team | None:
 
 
 def statement_of(team: Team, first: date, last: date) -> Statement:
-    found = reports.groups(Selection(first, last, [team.pk]))
+    found = reports.groups(Selection(first, last, [team.pk]).with_months)
     total = reports.total(group.sums for group in found)
     return Statement(team.name, first, last, total, [*_lines(found), Line(TOTAL, (team.name,), total)])
 

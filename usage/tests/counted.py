@@ -1,7 +1,7 @@
 """Records for tests of reports, and what they come to, computed from the rows in plain Python."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -66,10 +66,10 @@ def from_records(records: Iterable[UsageRecord]) -> Figures:
     return {key: +figure for key, figure in figures.items()}
 
 
-def from_rollups() -> Figures:
+def from_rollups(*, is_month: bool = False) -> Figures:
     counted = ("requests", *STATES.values(), *SUMMED, "estimated_cost", "unpriced")
     figures: Figures = defaultdict(Counter)
-    for row in DailyUsage.objects.all():
+    for row in DailyUsage.objects.filter(is_month=is_month):
         key = (row.day, *(getattr(row, name) for name in WHO_AND_WHAT))
         figures[key].update({name: getattr(row, name) for name in counted})
     return {key: +figure for key, figure in figures.items()}
@@ -85,9 +85,9 @@ def timings_from_records(records: Iterable[UsageRecord]) -> Counter[tuple[Any, .
     return counts
 
 
-def timings_from_rollups() -> Counter[tuple[Any, ...]]:
+def timings_from_rollups(*, is_month: bool = False) -> Counter[tuple[Any, ...]]:
     counts: Counter[tuple[Any, ...]] = Counter()
-    for row in DailyTiming.objects.all():
+    for row in DailyTiming.objects.filter(is_month=is_month):
         counts[row.day, row.team_id, row.model, row.measure, row.bucket] += row.requests
     return counts
 
@@ -100,8 +100,17 @@ def sessions_from_records(records: Iterable[UsageRecord]) -> Counter[tuple[Any, 
     return +costs
 
 
-def sessions_from_rollups() -> Counter[tuple[Any, ...]]:
+def sessions_from_rollups(*, is_month: bool = False) -> Counter[tuple[Any, ...]]:
     costs: Counter[tuple[Any, ...]] = Counter()
-    for row in DailySession.objects.all():
+    for row in DailySession.objects.filter(is_month=is_month):
         costs[row.day, row.team_id, row.session_id, row.email] += row.cost
     return +costs
+
+
+def by_month(counts: Mapping[tuple[Any, ...], Any]) -> dict[tuple[Any, ...], Any]:
+    """The same, added up over the days of each month; a day is the first of a key."""
+    sums: dict[tuple[Any, ...], Any] = {}
+    for (day, *key), value in counts.items():
+        month = (day.replace(day=1), *key)
+        sums[month] = sums[month] + value if month in sums else value
+    return sums

@@ -14,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testing import cast
-from usage.models import RolledDay, TouchedDay, UsageRecord
-from usage.services import rollups
+from usage.models import RolledDay, RolledMonth, TouchedDay, UsageRecord
+from usage.services import reports, rollups
 from usage.services.lease import turn
 from usage.services.ledger import State, mark_lost, write_lines
+from usage.services.monthly_rollups import made_months
+from usage.services.reports import Selection
 from usage.services.rollups import Keeper, rebuild, recorded_days, roll_up_day, stale_days, touch
 from usage.tests import counted
 from usage.tests.counted import NOON, record
@@ -41,6 +43,14 @@ def assert_they_say_what_the_records_say() -> None:
     assert counted.from_rollups() == counted.from_records(records)
     assert counted.timings_from_rollups() == counted.timings_from_records(records)
     assert counted.sessions_from_rollups() == counted.sessions_from_records(records)
+
+
+def assert_months_say_what_the_records_say() -> None:
+    records = list(UsageRecord.objects.all())
+    assert counted.from_rollups(is_month=True) == counted.by_month(counted.from_records(records))
+    timings = counted.by_month(counted.timings_from_records(records))
+    assert counted.timings_from_rollups(is_month=True) == timings
+    assert counted.sessions_from_rollups(is_month=True) == counted.by_month(counted.sessions_from_records(records))
 
 
 # --- any order of events ---------------------------------------------------------------------------------------------
@@ -132,6 +142,7 @@ def test_whatever_happens_in_whatever_order_they_are_the_same_as_computed_from_s
                 world.do(*event)
             keep_until_nothing_is_stale()
             assert_they_say_what_the_records_say()
+            assert_months_say_what_the_records_say()
             transaction.set_rollback(True)
 
     run()
@@ -195,8 +206,10 @@ def test_the_newest_day_comes_first_and_each_step_makes_one() -> None:
     assert keeper.step()
     assert [row.day for row in RolledDay.objects.all()] == [DAY]
     assert keeper.step()
-    assert not keeper.step()
+    assert keeper.step()
     assert RolledDay.objects.count() == 3
+    assert not keeper.step()  # the month
+    assert [row.made_at is None for row in RolledMonth.objects.all()] == [False]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -221,6 +234,37 @@ def test_the_server_makes_them_by_itself(monkeypatch: pytest.MonkeyPatch) -> Non
     asyncio.run(until_made())
     assert_they_say_what_the_records_say()
     assert not TouchedDay.objects.exists()
+
+
+# --- months ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_month_holds_until_one_of_its_days_is_made_anew() -> None:
+    record("req_1", cast.alice(), cost=1)
+    list(rebuild([DAY]))
+    assert made_months(DAY.replace(day=1), date(2026, 5, 31)) == [date(2026, 5, 1)]
+    assert_months_say_what_the_records_say()
+    UsageRecord.objects.update(cost=2)
+    roll_up_day(DAY)
+    assert made_months(DAY.replace(day=1), date(2026, 5, 31)) == []
+    assert counted.from_rollups(is_month=True) == {}
+
+
+def test_a_month_is_read_as_a_whole_or_not_at_all() -> None:
+    record("req_1", cast.alice())
+    list(rebuild([DAY]))
+    assert made_months(date(2026, 5, 2), date(2026, 5, 31)) == []
+    assert made_months(date(2026, 5, 1), date(2026, 5, 30)) == []
+    whole = Selection(date(2026, 4, 1), date(2026, 6, 30))
+    assert whole.with_months.months == [date(2026, 5, 1)]
+    for selection in (whole, whole.with_months):
+        assert [group.sums.requests for group in reports.groups(selection)] == [1]
+
+
+def test_this_month_is_not_added_up() -> None:
+    record("req_1", cast.alice(), started_at=timezone.now())
+    list(rebuild([timezone.now().date()]))
+    assert counted.from_rollups(is_month=True) == {}
 
 
 # --- by hand ---------------------------------------------------------------------------------------------------------
