@@ -330,7 +330,8 @@ NAVIGATION = [
     {
         "title": "Spending",
         "items": [
-            _page("Usage", "monitoring", "usage_usagerecord"),
+            {"title": "Overview", "icon": "dashboard", "link": reverse_lazy("admin:index")},
+            _page("Requests", "monitoring", "usage_usagerecord"),
             _page("Limits", "speed", "usage_limit"),
             _page("Budgets", "savings", "usage_budget"),
         ],
@@ -376,6 +377,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "Bridge",
     "SITE_SUBHEADER": "Claude Code on any model",
     "SITE_URL": "/",
+    "DASHBOARD_CALLBACK": "usage.dashboard.dashboard",
     "SITE_SYMBOL": "swap_horiz",
     "STYLES": [lambda request: static("accounts/contrast.css")],
     "SCRIPTS": [lambda request: static("accounts/access.js")],

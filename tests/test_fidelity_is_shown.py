@@ -12,8 +12,6 @@ from tests.mutants.bugs import BUGS, Bug
 ROOT = Path(__file__).resolve().parent.parent
 ROW = re.compile(r"^\| (\d+) \| [^|]+ \| [^|]+ \| ([^|]+) \|$", re.MULTILINE)
 TEST = re.compile(r"`([\w/]+\.py)::(\w+)`")
-#: Retention does not exist yet: its row says so.
-WITHOUT_TEST = {42}
 
 
 def rows() -> list[tuple[int, str]]:
@@ -44,9 +42,6 @@ def test_every_test_that_is_named_exists() -> None:
 
 @pytest.mark.parametrize(("number", "cell"), rows())
 def test_a_bug_shows_that_a_test_sees_the_pitfall(number: int, cell: str) -> None:
-    if number in WITHOUT_TEST:
-        assert cell == "-"
-        return
     seen_by = {bug.test for bug in BUGS if bug.pitfall == number}
     assert seen_by
     assert seen_by <= named_in(cell)

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from usage.pricing import usd
 
+NONE = "-"
 CENT, TENTH_OF_A_MILL = Decimal("0.01"), Decimal("0.0001")
 
 
@@ -17,6 +18,12 @@ def dollars(pico: int) -> str:
     return f"${amount.quantize(CENT if amount >= 1 else TENTH_OF_A_MILL):,}"
 
 
+def cents(pico: int) -> str:
+    """As in a column of amounts: $1,012.34, $0.05, <$0.01."""
+    amount = usd(pico)
+    return f"<${CENT}" if 0 < amount < CENT / 2 else f"${amount.quantize(CENT):,}"
+
+
 def exact_dollars(pico: int) -> str:
     """To the last picodollar, with no fewer than two decimals: $0.015312."""
     whole, _, fraction = f"{usd(pico):,.12f}".partition(".")
@@ -25,6 +32,18 @@ def exact_dollars(pico: int) -> str:
 
 def count(number: int | None) -> str:
     return "" if number is None else f"{number:,}"
+
+
+def compact(number: int) -> str:
+    """Three digits or four and a unit: 950, 12.3 k, 4.56 M."""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}" if number < 1000 * size else f"{number // size:,} {unit}"
+    return str(number)
+
+
+def percent(share: float | None) -> str:
+    return NONE if share is None else f"{100 * share:.1f} %"
 
 
 def duration(milliseconds: int | None) -> str:

@@ -22,6 +22,7 @@ from messages_api.services.upstream.http import CONNECT_SECONDS, SILENCE_SECONDS
 from messages_api.services.upstream.litellm import LiteLlmUpstream
 from messages_api.services.upstream.messages import MessagesUpstream
 from messages_api.services.upstream.openrouter import OpenRouterUpstream
+from usage.services import rollups
 from usage.services.admission import Admission
 from usage.services.budgets import notices
 from usage.services.ledger import Ledger
@@ -92,6 +93,7 @@ class Gateway:
         yield self.limits.keep()
         yield self.admission.budgets.keep()
         yield notices.keep()
+        yield rollups.keep()
 
     def upstream_for(self, target: Target) -> ChatUpstream:
         """What carries a chat completion to `target`."""

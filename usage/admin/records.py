@@ -5,11 +5,17 @@ from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import PermissionDenied
+from django.core.handlers.asgi import ASGIRequest
 from django.db.models import Count, Q, QuerySet, Sum
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBadRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
+from django.views.decorators.http import require_safe
 from unfold.contrib.filters.admin import (
     ChoicesDropdownFilter,
     RangeDateFilter,
@@ -21,7 +27,9 @@ from unfold.utils import parse_date_str
 from accounts.admin_base import ReadOnlyAdmin, RelatedFilter, RelatedSearchFilter, in_one_line
 from accounts.scope import by_team
 from usage.display import count, dollars, duration, exact_dollars
+from usage.links import EMPTY, FILTERS, export_of
 from usage.models import UsageRecord
+from usage.services.export import as_csv, beside
 
 State = UsageRecord.State
 STATE_COLOURS: dict[str, str] = {
@@ -59,6 +67,21 @@ class ModelFilter(TextFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> QuerySet[UsageRecord]:
         part = self.value() or ""
         return queryset.filter(Q(requested_model__icontains=part) | Q(model__icontains=part)) if part else queryset
+
+
+class ExactFilter(TextFilter):
+    """A column that is what was typed, or empty: figures of reports lead to the list with these."""
+
+    column: str
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> QuerySet[UsageRecord]:
+        wanted = self.value()
+        return queryset.filter(**{self.column: "" if wanted == EMPTY else wanted}) if wanted else queryset
+
+
+def exactly(column: str, title: str) -> type[ExactFilter]:
+    fields = {"title": title, "parameter_name": FILTERS[column], "column": column}
+    return type(f"{column.title()}Filter", (ExactFilter,), fields)
 
 
 class MemberFilter(RelatedSearchFilter):
@@ -110,6 +133,14 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         ("user", MemberFilter),
         ("state", ChoicesDropdownFilter),
         ModelFilter,
+        exactly("model", "model that answered"),
+        exactly("requested_model", "model asked for"),
+        exactly("provider", "provider"),
+        exactly("key_name", "personal key's name"),
+        exactly("email", "member's email"),
+        exactly("team_name", "team's name"),
+        exactly("session_id", "session"),
+        exactly("error_type", "type of error"),
         ("cost_source", ChoicesDropdownFilter),
         "streamed",
     )
@@ -152,8 +183,28 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         response = super().changelist_view(request, extra_context)
         context = getattr(response, "context_data", None) or {}
         if "cl" in context:  # else a redirect, for a filter that makes no sense
+            context["export_url"] = export_of(request.GET)
             context.update(_summary(context["cl"].queryset.order_by()))
         return response
+
+    def get_urls(self) -> list[URLPattern]:
+        export = self.admin_site.admin_view(require_safe(self.export))
+        return [path("export/", export, name="usage_usagerecord_export"), *super().get_urls()]
+
+    def export(self, request: HttpRequest) -> HttpResponseBase:
+        """The records that the list would show, all pages of it, as a file."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            records = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters:
+            return HttpResponseBadRequest("These filters make no sense.")
+        pieces = as_csv(records)
+        # Without ASGI, which the server speaks, only a plain iterator is streamed.
+        content = beside(pieces) if isinstance(request, ASGIRequest) else pieces
+        name = f"usage-{timezone.now():%Y-%m-%d}.csv"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+        return StreamingHttpResponse(content, content_type="text/csv; charset=utf-8", headers=headers)
 
     @display(description="time", ordering="started_at", header=True)
     def moment(self, record: UsageRecord) -> tuple[str, str]:

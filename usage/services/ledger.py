@@ -22,6 +22,7 @@ from accounts.database import background
 from usage.models import UsageRecord
 from usage.pricing import Prices, Tokens, estimate
 from usage.services.budgets import counting, reservations
+from usage.services.rollups import touch
 from usage.services.spool import Line, Spool, orphans
 
 logger = logging.getLogger("bridge.ledger")
@@ -363,6 +364,7 @@ def write_lines(lines: Iterable[Line]) -> None:
         update_fields=[name for name in _FIELDS if name != "request_id"],
     )
     counting.settle(newly_final)
+    touch(line["started_at"] for line in (*opened.values(), *settled.values()))
 
 
 def ingest_orphans(folder: Path) -> int:
@@ -399,6 +401,10 @@ def lease_has_expired() -> Q:
     return Q(lease_expires_at__lt=datetime.now(UTC))
 
 
+@transaction.atomic
 def mark_lost(whose: Q) -> int:
     """Mark the open records of processes that are known to be dead; how many there were."""
-    return UsageRecord.objects.filter(whose, state=State.OPEN).update(state=State.LOST, settled_at=datetime.now(UTC))
+    lost = dict(UsageRecord.objects.filter(whose, state=State.OPEN).values_list("pk", "started_at"))
+    touch(lost.values())
+    rows = UsageRecord.objects.filter(pk__in=lost, state=State.OPEN)
+    return rows.update(state=State.LOST, settled_at=datetime.now(UTC)) if lost else 0
