@@ -177,6 +177,8 @@ def test_one_team_is_chosen(browser: Client, records: list[UsageRecord]) -> None
     context = browser.get(PAGE, {**CUSTOM, "team": f"{cast.carol().team.pk}"}).context
     theirs = [row for row in records if row.team_name == "Globex"]
     assert as_told(context, "models", 1, 3) == spent(theirs, lambda row: row.model)
+    row = table(context, "models").rows[0]
+    assert count(browser.get(row[0].url).context["cl"].queryset.count()) == row[1].text
 
 
 # --- links -----------------------------------------------------------------------------------------------------------
