@@ -169,7 +169,7 @@ def _timings(records: QuerySet[UsageRecord]) -> Iterator[dict[str, Any]]:
 
 def _sessions(records: QuerySet[UsageRecord]) -> Iterator[dict[str, Any]]:
     groups = records.exclude(session_id="").values("team_id", "team_name", "session_id", "email")
-    sums: dict[str, Any] = {"requests": Count("pk"), "tokens": Sum(PROMPT_AND_ANSWER), "sum_cost": Sum("cost")}
+    sums: dict[str, Any] = {"requests": Count("pk"), "all_tokens": Sum(PROMPT_AND_ANSWER), "sum_cost": Sum("cost")}
     for row in groups.annotate(**sums).iterator():
         yield {name.removeprefix("sum_"): value for name, value in row.items()}
 

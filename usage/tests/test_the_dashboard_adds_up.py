@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 
 PAGE = reverse("admin:index")
 LAST = date(2026, 5, 4)
-QUERIES_OF_THE_PAGE = 9  # teams, groups, speeds, made at, days to come, days, sessions; session and user of the browser
+QUERIES_OF_THE_PAGE = 10  # session, user, teams, whole months, groups, speeds, made at, days to come, days, sessions
 CUSTOM: dict[str, str] = {"period": "custom", "from": "2026-04-20", "to": "2026-05-04"}
 
 
