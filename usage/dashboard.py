@@ -125,10 +125,10 @@ def _asked(request: HttpRequest, teams: dict[int, str]) -> tuple[Asked, str]:
 def _made(selection: Selection) -> str:
     made_at = reports.made_at(selection)
     if made_at is None:
-        return "Nothing has been counted yet."
+        return "nothing counted yet"
     behind = reports.days_to_come(selection)
     late = f", {behind} days to come" if behind > 1 else ""
-    return f"Counted at {made_at.astimezone(timezone.get_default_timezone()):%H:%M:%S} UTC{late}. Days are days of UTC."
+    return f"counted at {made_at.astimezone(timezone.get_default_timezone()):%H:%M:%S} UTC{late}"
 
 
 # --- the figures on top ----------------------------------------------------------------------------------------------

@@ -10,12 +10,13 @@ from tqdm import tqdm
 
 T = TypeVar("T")
 LINE_SECONDS = 5.0
+BAR_AFTER_SECONDS = 0.5
 
 
 def shown(items: Iterable[T], total: int, what: str, stream: OutputWrapper) -> Iterator[T]:
     """Each of `items`, while `stream` says how many of `total` are done. What is quick says nothing."""
     if stream.isatty():
-        yield from tqdm(items, total=total, desc=what, file=sys.stderr, delay=0.5)
+        yield from tqdm(items, total=total, desc=what, file=sys.stderr, delay=BAR_AFTER_SECONDS)
         return
     said = time.monotonic()
     for number, item in enumerate(items, 1):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.core.handlers.asgi import ASGIRequest
 from django.db.models import Count, Q, QuerySet, Sum
@@ -47,6 +48,7 @@ SUMS = {
 }
 BREAKDOWNS = {"By member": ("email", "team_name"), "By model": ("model",)}
 BREAKDOWN_ROWS = 10
+MOST_ADDED_UP = 200_000
 LINE_BREAK = mark_safe("<br>")  # a constant
 OK = 200
 
@@ -184,7 +186,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         context = getattr(response, "context_data", None) or {}
         if "cl" in context:  # else a redirect, for a filter that makes no sense
             context["export_url"] = export_of(request.GET)
-            context.update(_summary(context["cl"].queryset.order_by()))
+            context.update(_summary(context["cl"]))
         return response
 
     def get_urls(self) -> list[URLPattern]:
@@ -291,8 +293,14 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         return exact_dollars(record.cost)
 
 
-def _summary(records: QuerySet[UsageRecord]) -> dict[str, Any]:
-    """What `records` come to together, and who and what the most of it was for."""
+def _summary(shown: ChangeList) -> dict[str, Any]:
+    """What the records on view come to together, and who and what the most of it was for.
+
+    Adding up millions would make everybody wait who opens the list; the landing page does that from rollups.
+    """
+    if shown.result_count > MOST_ADDED_UP:
+        return {"figures": [Figure("Requests", count(shown.result_count))], "breakdowns": {}, "too_many": MOST_ADDED_UP}
+    records: QuerySet[UsageRecord] = shown.queryset.order_by()
     totals = records.aggregate(requests=Count("pk"), **SUMS)
     breakdowns = {title: _breakdown(records, fields) for title, fields in BREAKDOWNS.items()}
     return {"figures": _figures(totals), "breakdowns": breakdowns if totals["requests"] else {}}

@@ -65,7 +65,7 @@ class Migration(migrations.Migration):
                 ('session_id', models.CharField(max_length=128)),
                 ('email', models.CharField(max_length=254, verbose_name='member')),
                 ('requests', models.PositiveBigIntegerField()),
-                ('tokens', models.PositiveBigIntegerField(help_text='Of all kinds.')),
+                ('all_tokens', models.PositiveBigIntegerField(help_text='Of all kinds.', verbose_name='tokens')),
                 ('cost', models.BigIntegerField(help_text='In 10^-12 USD.')),
                 ('team', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='accounts.team')),
             ],

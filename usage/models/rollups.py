@@ -117,7 +117,7 @@ class DailySession(DailyFigure):
     session_id = models.CharField(max_length=128)
     email = models.CharField("member", max_length=254)
     requests = models.PositiveBigIntegerField()
-    tokens = models.PositiveBigIntegerField(help_text="Of all kinds.")
+    all_tokens = models.PositiveBigIntegerField("tokens", help_text="Of all kinds.")
     cost = models.BigIntegerField(help_text="In 10^-12 USD.")
 
     class Meta:

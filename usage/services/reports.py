@@ -157,8 +157,8 @@ def speeds(selection: Selection) -> Speeds:
 
 def dearest_sessions(selection: Selection) -> list[Session]:
     rows = selection.of(DailySession).values_list("session_id", "email", "team_name")
-    sums = rows.annotate(all_requests=Sum("requests"), all_tokens=Sum("tokens"), all_cost=Sum("cost"))
-    return [Session(*row) for row in sums.order_by("-all_cost", "session_id")[:DEAREST]]
+    sums = rows.annotate(sum_requests=Sum("requests"), sum_tokens=Sum("all_tokens"), sum_cost=Sum("cost"))
+    return [Session(*row) for row in sums.order_by("-sum_cost", "session_id")[:DEAREST]]
 
 
 def made_at(selection: Selection) -> datetime | None:

@@ -169,7 +169,7 @@ def _timings(records: QuerySet[UsageRecord]) -> Iterator[dict[str, Any]]:
 
 def _sessions(records: QuerySet[UsageRecord]) -> Iterator[dict[str, Any]]:
     groups = records.exclude(session_id="").values("team_id", "team_name", "session_id", "email")
-    sums: dict[str, Any] = {"requests": Count("pk"), "tokens": Sum(PROMPT_AND_ANSWER), "sum_cost": Sum("cost")}
+    sums: dict[str, Any] = {"requests": Count("pk"), "all_tokens": Sum(PROMPT_AND_ANSWER), "sum_cost": Sum("cost")}
     for row in groups.annotate(**sums).iterator():
         yield {name.removeprefix("sum_"): value for name, value in row.items()}
 
@@ -199,12 +199,21 @@ def days_to_rebuild(first: date | None, last: date | None) -> list[date]:
 
 
 def rebuild(days: list[date]) -> Iterator[date]:
-    """Make each of `days`, whether it is stale or not. Raises Taken: another process is making some for long."""
+    """Make each of `days`, whether it is stale or not, and their months. Raises Taken."""
+    yield from make_days(days)
+    with turn(LEASE, LEASE_SECONDS, patience=PATIENCE_SECONDS) as held:
+        for month in months_to_make():
+            held.renew()
+            roll_up_month(month)
+
+
+def make_days(days: list[date]) -> Iterator[date]:
+    """Make each of `days`. Raises Taken: another process is making some for long.
+
+    Their months are left to the server; until then reports read the days.
+    """
     with turn(LEASE, LEASE_SECONDS, patience=PATIENCE_SECONDS) as held:
         for day in days:
             held.renew()
             roll_up_day(day)
             yield day
-        for month in months_to_make():
-            held.renew()
-            roll_up_month(month)

@@ -78,6 +78,16 @@ def test_a_refusal_shows_its_status(admin: Client) -> None:
     assert "error 529" in admin.get(LIST).content.decode()
 
 
+def test_more_than_one_would_wait_for_is_not_added_up(admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("usage.admin.MOST_ADDED_UP", 1)
+    record("req_1", cast.alice())
+    assert len(figures(admin.get(LIST))) == 5
+    record("req_2", cast.alice())
+    response = admin.get(LIST)
+    assert figures(response) == {"Requests": "2"}
+    assert "More than 1 requests are not added up here" in response.content.decode()
+
+
 def test_the_totals_are_exact(admin: Client) -> None:
     record("req_1", cast.alice())
     record("req_2", cast.carol(), cost=1)

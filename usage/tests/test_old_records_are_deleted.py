@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from testing import cast
 from usage.models import DailyUsage, RolledDay, UsageRecord
-from usage.services import retention
+from usage.services import retention, rollups
 from usage.services.lease import turn
 from usage.services.rollups import LEASE, rebuild, roll_up_day, touch
 from usage.tests import counted
@@ -82,7 +82,7 @@ def test_a_day_that_is_written_to_while_it_is_deleted_stays_whole(
 ) -> None:
     days = retention.records_before(DAY)
     retention.check(days)
-    real = retention.records_of
+    real = rollups.records_of
 
     def and_meanwhile(day: date) -> Any:
         touch([NOON - timedelta(days=2)])

@@ -11,7 +11,7 @@ from accounts.models import Team
 from usage.days import BadDay, parse_month
 from usage.progress import shown
 from usage.services.lease import Taken
-from usage.services.rollups import rebuild
+from usage.services.rollups import make_days
 from usage.services.statement import days_to_make, statement_of, team_called
 from usage.statement_text import FORMATS
 from usage.whole_file import whole_file
@@ -35,7 +35,7 @@ class Command(BaseCommand):
         whose, (first, last) = _asked(month, team, format)
         days = days_to_make(first, last)
         try:
-            for _ in shown(rebuild(days) if days else (), len(days), "Days to count", self.stderr):
+            for _ in shown(make_days(days) if days else (), len(days), "Days to count", self.stderr):
                 pass
         except Taken as error:
             raise CommandError(f"{error} Try again in a minute.") from None
