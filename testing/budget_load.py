@@ -27,7 +27,7 @@ from usage.services.admission import Admission  # noqa: E402
 from usage.services.budgets import hard  # noqa: E402
 from usage.services.budgets.reservations import Decision, Wish, reserve  # noqa: E402
 from usage.services.ledger import Entry, Ledger, Origin, Outcome, State  # noqa: E402
-from usage.services.refusals import BudgetSpent  # noqa: E402
+from usage.services.refusals import BudgetReserved, BudgetSpent  # noqa: E402
 
 CENT = 10**10
 TURNS = 4
@@ -66,7 +66,7 @@ class Load:
             entry = self._entry(f"req_{self._number}_{request}_{turn}", self._chance.randrange(CENT // 2, 2 * CENT))
             try:
                 await self._admission.admit(entry)
-            except BudgetSpent:
+            except (BudgetSpent, BudgetReserved):
                 continue
             if die:
                 return

@@ -33,7 +33,7 @@ class OnDatabase(ServerProcess):
         super().__init__(upstream_url, **env)
         self.database_url = self.env["DATABASE_URL"] = database_url
 
-    def _fill_database(self) -> None:
+    def fill_database(self) -> None:
         """It is filled."""
 
 

@@ -58,7 +58,7 @@ def test_claude_code_says_what_is_spent_stops_at_once_and_goes_on_when_it_is_rai
     assert refused.is_error
     assert refused.exit_code == 1
     assert refused.result["num_turns"] == 1
-    assert "The monthly budget of alice@acme.example in Acme is spent: $0 of $0.0010" in refused.text
+    assert "The monthly budget of alice@acme.example in Acme has not enough left: $0 of $0.0010" in refused.text
     assert "An administrator of the team can raise it." in refused.text
     assert len(simulator.requests()) == upstream, "nothing was asked of the upstream"
     assert server.log().count(" 429 ") - refused_before <= 2, "one try, and one for the title beside it"

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import configuration
-from accounts.database import background
+from accounts.database import THREADS, background, query
 from testing import cast
 from testing.budgets import (
     CENT,
@@ -36,7 +36,7 @@ from usage.services.budgets.counting import give_back
 from usage.services.budgets.directory import hard_budgets
 from usage.services.budgets.reservations import reserve
 from usage.services.ledger import ingest_orphans, lease_has_expired, renew_leases, write_lines
-from usage.services.refusals import BudgetSpent, BudgetUnknown, NotRecorded
+from usage.services.refusals import BudgetReserved, BudgetSpent, BudgetUnknown, NotRecorded
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,7 +55,7 @@ def admitted(folder: Path, *asked: tuple[str, Member, int]) -> dict[str, str]:
         for name, member, may_cost in asked:
             try:
                 await admission.admit(request(name, member, may_cost))
-            except BudgetSpent as error:
+            except (BudgetSpent, BudgetReserved) as error:
                 said[name] = str(error)
             else:
                 said[name] = ""
@@ -112,14 +112,20 @@ def test_a_connection_that_was_dropped_since_is_replaced(
         _, admission = server(tmp_path)
         for number in range(8):
             await admission.admit(request(f"before {number}", alice))
-        await background(drop)
+        await background(drop, await asyncio.gather(*(query(backend) for _ in range(THREADS))))
         for number in range(8):
             await admission.admit(request(f"after {number}", alice))
 
-    def drop() -> None:
-        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+    def backend() -> int:
+        """Of this thread; slowly, so that each of the pool is asked. Others are not the path's, and stay alive."""
         with connection.cursor() as cursor:
-            cursor.execute(f"{others} pg_backend_pid()")
+            cursor.execute("SELECT pg_backend_pid(), pg_sleep(0.2)")
+            return int(cursor.fetchone()[0])
+
+    def drop(backends: list[int]) -> None:
+        assert len(set(backends)) == THREADS
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s) AS pid", [backends])
 
     row = budget(alice)
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 60)
@@ -187,17 +193,37 @@ def test_who_is_refused_reads_whose_budget_it_is_how_much_until_when_and_who_can
         await admission.admit(request("a", alice, 20 * CENT))
         await background(BudgetCounter.objects.update, spent=75 * CENT)
         with pytest.raises(BudgetSpent) as caught:
-            await admission.admit(request("b", alice, 10 * CENT))
+            await admission.admit(request("b", alice, 30 * CENT))
         return caught.value
 
     error = asyncio.run(refused())
     assert str(error) == (
-        "The daily budget of the team Acme is spent: $0.7500 of $1.00, $0.2000 more is reserved for requests in "
-        "progress, and this request may take $0.1000. It begins anew on Monday, 26 October 2026 at 00:00 "
+        "The daily budget of the team Acme has not enough left: $0.7500 of $1.00 is spent, $0.2000 more is reserved "
+        "for requests in progress, and this request may take $0.3000. It begins anew on Monday, 26 October 2026 at 00:00 "
         "(Europe/Berlin). Whoever keeps this server can raise it."
     )
     assert error.retry_after == 11 * 3600, "midnight in Berlin is 23:00 UTC once winter time has begun"
     assert counted(row) == (75 * CENT, 20 * CENT)
+
+
+def test_what_others_have_reserved_may_come_back_and_is_not_called_spent(tmp_path: Path, alice: Member) -> None:
+    async def meanwhile() -> BudgetReserved:
+        _, admission = server(tmp_path)
+        first = request("a", alice, 90 * CENT)
+        await admission.admit(first)
+        with pytest.raises(BudgetReserved) as caught:
+            await admission.admit(request("b", alice, 20 * CENT))
+        admission.budgets.give_back(first)
+        await admission.budgets._give_back()
+        await admission.admit(request("b again", alice, 20 * CENT))
+        return caught.value
+
+    budget(alice, DOLLAR)
+    assert str(asyncio.run(meanwhile())) == (
+        "What is left of the monthly budget of the team Acme is reserved for requests in progress: $0 of $1.00 is "
+        "spent, $0.9000 more is reserved for requests in progress, and this request may take $0.2000. Try again when one has "
+        "ended."
+    )
 
 
 def test_a_budget_that_is_raised_lets_in_the_next_request(tmp_path: Path, alice: Member) -> None:
@@ -411,7 +437,7 @@ def test_a_new_period_begins_with_the_first_request_in_it(
         clock(LATE)
         before = request("before", alice, 90 * CENT, started_at=LATE.timestamp())
         await admission.admit(before)
-        with pytest.raises(BudgetSpent):
+        with pytest.raises(BudgetReserved):
             await admission.admit(request("refused", alice, 20 * CENT))
         clock(EARLY)
         after = request("after", alice, 20 * CENT, started_at=EARLY.timestamp())
@@ -435,7 +461,7 @@ def test_a_process_whose_clock_is_slow_does_not_bring_yesterday_back(
         clock(EARLY)
         await admission.admit(request("on time", alice, 60 * CENT))
         clock(LATE)
-        with pytest.raises(BudgetSpent):
+        with pytest.raises(BudgetReserved):
             await admission.admit(request("slow", alice, 60 * CENT))
 
     row = budget(alice, period="day")
