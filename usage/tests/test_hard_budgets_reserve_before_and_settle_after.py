@@ -199,8 +199,8 @@ def test_who_is_refused_reads_whose_budget_it_is_how_much_until_when_and_who_can
     error = asyncio.run(refused())
     assert str(error) == (
         "The daily budget of the team Acme has not enough left: $0.7500 of $1.00 is spent, $0.2000 more is reserved "
-        "for requests in progress, and this request may take $0.3000. It begins anew on Monday, 26 October 2026 at 00:00 "
-        "(Europe/Berlin). Whoever keeps this server can raise it."
+        "for requests in progress, and this request may take $0.3000. It begins anew on Monday, 26 October 2026 at "
+        "00:00 (Europe/Berlin). Whoever keeps this server can raise it."
     )
     assert error.retry_after == 11 * 3600, "midnight in Berlin is 23:00 UTC once winter time has begun"
     assert counted(row) == (75 * CENT, 20 * CENT)
@@ -221,8 +221,8 @@ def test_what_others_have_reserved_may_come_back_and_is_not_called_spent(tmp_pat
     budget(alice, DOLLAR)
     assert str(asyncio.run(meanwhile())) == (
         "What is left of the monthly budget of the team Acme is reserved for requests in progress: $0 of $1.00 is "
-        "spent, $0.9000 more is reserved for requests in progress, and this request may take $0.2000. Try again when one has "
-        "ended."
+        "spent, $0.9000 more is reserved for requests in progress, and this request may take $0.2000. Try again when "
+        "one has ended."
     )
 
 
