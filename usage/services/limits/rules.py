@@ -4,12 +4,10 @@ The limits of all teams are held in one snapshot per process, read again only af
 team has none costs one look-up.
 """
 
-import asyncio
 from collections.abc import Iterator, Mapping
 
-from accounts import configuration
 from accounts.authentication import Caller
-from accounts.database import query
+from accounts.snapshot import Snapshot
 from usage.models import Limit
 from usage.services.limits.arithmetic import Kind, Meter
 
@@ -44,42 +42,11 @@ def meters_in(rules: TeamRules, caller: Caller) -> Iterator[Meter]:
 
 async def meters_of(caller: Caller) -> tuple[Meter, ...]:
     """The limits in force for a request of `caller`."""
-    rules = (await current_rules()).get(caller.team_id)
+    rules = (await _limits.current()).get(caller.team_id)
     return () if rules is None else tuple(meters_in(rules, caller))
 
 
 # --- the snapshot ----------------------------------------------------------------------------------------------------
-
-_rules: Rules | None = None
-_loading: asyncio.Task[Rules] | None = None
-
-
-def _forget_rules() -> None:
-    global _rules  # noqa: PLW0603  # one snapshot per process
-    _rules = None
-
-
-configuration.on_change(_forget_rules)
-
-
-async def current_rules() -> Rules:
-    """The snapshot of this process; read from the database only after a change, and then once for all who wait."""
-    global _loading  # noqa: PLW0603  # one snapshot per process
-    known = _rules
-    if known is not None:
-        return known
-    if _loading is None or _loading.done() or _loading.get_loop() is not asyncio.get_running_loop():
-        _loading = asyncio.create_task(_load_rules())
-    return await asyncio.shield(_loading)
-
-
-async def _load_rules() -> Rules:
-    global _rules  # noqa: PLW0603  # one snapshot per process
-    version = configuration.seen_changes()
-    rules = await query(load_rules)
-    if configuration.seen_changes() == version:  # else what was just read may be stale already
-        _rules = rules
-    return rules
 
 
 def load_rules() -> Rules:
@@ -96,3 +63,6 @@ def _amounts(row: Limit) -> Amounts:
         Kind.CONCURRENT: row.concurrent_requests,
     }
     return {kind: limit for kind, limit in given.items() if limit is not None}
+
+
+_limits: Snapshot[Rules] = Snapshot(load_rules)
