@@ -220,11 +220,11 @@ def fuzz(server: ServerProcess, path: str, body: type, cases: int, *, same_each_
     return judge
 
 
-@pytest.mark.parametrize(("path", "cases"), [("/v1/messages", 100), ("/v1/messages/count_tokens", 50)])
+@pytest.mark.parametrize(("path", "cases"), [("/v1/messages", 100), ("/v1/messages/count_tokens", 100)])
 def test_hundreds_of_requests_are_answered(server: ServerProcess, path: str, cases: int) -> None:
     judge = fuzz(server, path, BODIES[path], cases, same_each_time=True)
     assert judge.statuses[200] > cases / 20, "hardly any request was good"
-    assert judge.statuses[400] > cases / 20, "hardly any request was bad"
+    assert judge.statuses[400] > cases / 50, "hardly any request was bad"
     assert judge.streams > 0 or path != "/v1/messages", "hardly anything was streamed"
     assert "Traceback" not in server.log()
 

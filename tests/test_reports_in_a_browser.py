@@ -75,7 +75,7 @@ def test_the_landing_page_says_who_spent_what(page: Page, server: ServerProcess,
     assert f"{len(of_alice):,}" in shown
     assert dollars(sum(row["cost"] for row in of_alice)) in shown
     assert page.locator("#spend tbody tr").count() == len({str(row["started_at"])[:10] for row in rows})
-    assert page.locator(".chart").count() == 2
+    assert page.locator(".drawn-chart").count() == 2
     name = "reports-dark.png" if scheme == "dark" else "reports.png"
     screenshot = page.screenshot(path=picture(name, tmp_path))
     assert len(screenshot) > 20_000

@@ -45,7 +45,7 @@ def columns(data: Sequence[Column], name: str, written: Callable[[int], str]) ->
     top = scale(max((column.height for column in data), default=0))
     drawn = "".join(_column(number, column, len(data), top[-1]) for number, column in enumerate(data))
     return Svg(
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(name)}">'
+        f'<svg class="drawn-chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(name)}">'
         f"{_grid(top, written)}{drawn}{_labels(data)}</svg>"
     )
 
