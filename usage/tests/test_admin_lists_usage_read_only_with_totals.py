@@ -79,7 +79,7 @@ def test_a_refusal_shows_its_status(admin: Client) -> None:
 
 
 def test_more_than_one_would_wait_for_is_not_added_up(admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("usage.admin.MOST_ADDED_UP", 1)
+    monkeypatch.setattr("usage.admin.records.MOST_ADDED_UP", 1)
     record("req_1", cast.alice())
     assert len(figures(admin.get(LIST))) == 5
     record("req_2", cast.alice())
