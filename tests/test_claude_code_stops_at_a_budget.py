@@ -1,7 +1,7 @@
 """A budget that is spent, as people meet it: Claude Code says so and stops; raised, it goes on within seconds."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from testing.claude_code import ask
 from testing.server_process import ServerProcess
 from testing.simulator_process import SimulatorProcess
-from testing.wire import message_body, post_messages, send
+from testing.wire import Reply, message_body, post_messages, send
 
 SECONDS_TO_TAKE_EFFECT = 5.0
 MAKE = """
@@ -33,14 +33,19 @@ def make_budget(server: ServerProcess, subject: str = "", period: str = "month")
 
 
 def until_refused(server: ServerProcess) -> float:
-    return until_status(server, 429)
+    """Because it is spent; a budget whose rest is only reserved refuses too, for a moment, and in other words."""
+    return until(server, lambda reply: reply.status == 429 and reply.json["error"]["type"] == "billing_error")
 
 
 def until_status(server: ServerProcess, status: int) -> float:
+    return until(server, lambda reply: reply.status == status)
+
+
+def until(server: ServerProcess, is_so: Callable[[Reply], bool]) -> float:
     """How long it takes until a request is answered so."""
     began = time.monotonic()
-    while post_messages(server.base_url, server.api_key).status != status:
-        assert time.monotonic() - began < SECONDS_TO_TAKE_EFFECT, f"not {status} within {SECONDS_TO_TAKE_EFFECT} s"
+    while not is_so(post_messages(server.base_url, server.api_key)):
+        assert time.monotonic() - began < SECONDS_TO_TAKE_EFFECT, f"not so within {SECONDS_TO_TAKE_EFFECT} s"
         time.sleep(0.1)
     return time.monotonic() - began
 
