@@ -19,8 +19,8 @@ serve: .venv/serve ## install, migrate and serve on 127.0.0.1:8083
 demo: .venv/serve ## the same, with a simulated OpenRouter as the upstream: no key needed
 	@$(BIN)/python -m testing.demo
 
-test: check ## check, then the whole suite, on SQLite and on PostgreSQL
-	@$(MAKE) --no-print-directory tools
+test: .venv/dev ## check, then the whole suite, on SQLite and on PostgreSQL
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check tools
 	@tests/run
 
 check: .venv/dev ## lint, types, import contracts, Django's checks
@@ -35,8 +35,8 @@ check: .venv/dev ## lint, types, import contracts, Django's checks
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 proof: .venv/dev tools ## the long proofs: thousands of streams, faults, kills
-	$(BIN)/python -m pytest -m proof -p no:cacheprovider
-	$(BIN)/python -m testing.postgresql $(BIN)/python -m pytest -m proof -p no:cacheprovider \
+	$(BIN)/python -m pytest -m proof -p no:cacheprovider -p no:schemathesis
+	$(BIN)/python -m testing.postgresql $(BIN)/python -m pytest -m proof -p no:cacheprovider -p no:schemathesis \
 	  tests/test_budgets_hold_under_load.py
 
 mutants: .venv/dev tools ## put one small bug per pitfall into the code: its test must turn red

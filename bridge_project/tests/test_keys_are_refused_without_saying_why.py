@@ -74,7 +74,11 @@ def test_a_key_that_was_good(spoil: Any) -> None:
     assert with_key(key) == (401, REFUSED)
 
 
-@pytest.mark.parametrize("text", ["", "dummy", "sk-or-v1-0123456789abcdef", new_key().text, new_key().text[:-1]])
+@pytest.mark.parametrize(
+    "text",
+    ["", "dummy", "sk-or-v1-0123456789abcdef", new_key().text, new_key().text[:-1]],
+    ids=["empty", "a word", "another service's", "well-formed", "cut"],
+)
 def test_a_key_that_never_was(text: str) -> None:
     cast.alice()
     assert with_key(text) == (401, REFUSED)

@@ -32,7 +32,7 @@ def logged(formatter: logging.Formatter, **told: object) -> str:
 
 
 @pytest.mark.parametrize("formatter", [ConsoleFormatter, JsonFormatter])
-@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("secret", SECRETS, ids=["personal", "openrouter", "anthropic", "groq", "xai", "google"])
 def test_a_key_is_taken_out_of_the_message_its_arguments_and_extras(
     formatter: type[logging.Formatter], secret: str
 ) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 Event = dict[str, Any]
@@ -53,9 +53,12 @@ def events_of(data: bytes) -> list[Event]:
     return events
 
 
-def check_grammar(events: Iterable[Event]) -> None:
-    """Raises AssertionError, with the reason, for events that are not one well-formed answer."""
-    grammar = _Grammar()
+def check_grammar(events: Iterable[Event], cutting: Collection[str] = CUTTING) -> None:
+    """Raises AssertionError, with the reason, for events that are not one well-formed answer.
+
+    `cutting` are the reasons that may end it in the middle of a call's arguments.
+    """
+    grammar = _Grammar(cutting)
     for position, event in enumerate(events):
         assert isinstance(event.get("type"), str), f"event {position} has no type: {event}"
         grammar.take(event)
@@ -64,7 +67,7 @@ def check_grammar(events: Iterable[Event]) -> None:
 
 def check_beginning(events: Iterable[Event]) -> None:
     """The same for the beginning of an answer, which its reader has left."""
-    grammar = _Grammar()
+    grammar = _Grammar(CUTTING)
     for event in events:
         grammar.take(event)
 
@@ -72,7 +75,8 @@ def check_beginning(events: Iterable[Event]) -> None:
 class _Grammar:
     """What has been seen of a stream so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, cutting: Collection[str]) -> None:
+        self.cutting = cutting
         self.state = "nothing"  # then: answering, judged, ended, failed
         self.blocks: list[Event] = []
         self.is_open = False
@@ -190,7 +194,7 @@ class _Grammar:
         has_call = any(block["type"] == "tool_use" for block in self.blocks)
         assert has_call or delta["stop_reason"] != "tool_use", "tool_use without a tool call"
         assert not has_call or delta["stop_reason"] != "end_turn", "end_turn with a tool call"
-        assert not self.cut_arguments or delta["stop_reason"] in CUTTING, f"no object: {self.cut_arguments}"
+        assert not self.cut_arguments or delta["stop_reason"] in self.cutting, f"no object: {self.cut_arguments}"
         self.state = "judged"
 
     def message_stop(self) -> None:

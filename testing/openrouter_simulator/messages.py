@@ -311,7 +311,8 @@ class MessagesWire:
         return b"".join(event_lines(each) for each in self.voice.events(event))
 
     def verbatim(self, chunk: Json) -> bytes:
-        return event_lines(chunk)
+        """The chunk as it is; nothing of one that is a chat completion's, which has no type and no place here."""
+        return event_lines(chunk) if "type" in chunk else b""
 
     def failing(self, error: Json) -> bytes:
         code = error.get("code")

@@ -1,7 +1,6 @@
 """What OpenRouter itself refuses in a chat completion request, whatever the provider."""
 
 import base64
-import binascii
 import re
 
 from testing.openrouter_simulator.exact_json import Json
@@ -281,7 +280,7 @@ def check_data_url(url: str, path: str) -> str:
         raise bad_request(f"{path}: Invalid URL: expected an http(s) URL or a base64 data URL")
     try:
         base64.b64decode(found[2], validate=True)
-    except binascii.Error:
+    except ValueError:
         raise bad_request(f"{path}: Invalid base64 data") from None
     return found[1]
 

@@ -1,7 +1,6 @@
 """What is refused on /messages: Anthropic's own request rules, wire.md 1.2-1.5 and 2.6."""
 
 import base64
-import binascii
 import re
 from itertools import pairwise
 
@@ -202,7 +201,7 @@ def check_source(source: Json, kind: str, path: str) -> None:
         raise bad_request(f"{path}.media_type: Input should be {options}")
     try:
         base64.b64decode(data, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise bad_request(f"{path}.data: Invalid base64 data") from None
 
 

@@ -1,7 +1,6 @@
 """The round trip of reasoning on both wires: unmodified, whole, in order, to the family that issued it. wire.md 2.3."""
 
 import base64
-import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -178,7 +177,7 @@ def carried_detail(data: str) -> Json | None:
     """wire.md 2.3: reasoning of other families inside redacted_thinking."""
     try:
         detail = orjson.loads(base64.b64decode(data.removeprefix(FOREIGN_REASONING_PREFIX), validate=True))
-    except (binascii.Error, orjson.JSONDecodeError):
+    except ValueError:
         return None
     return detail if isinstance(detail, dict) and "type" in detail else None
 
