@@ -181,19 +181,25 @@ class Judge:
             self.streams += 1
             assert response.status == 200
             is_relayed = any(name in body for name in RELAYED)
-            check_grammar(events_of(data), STOP_REASONS if is_relayed else CUTTING)
+            self.check(body, data, STOP_REASONS if is_relayed else CUTTING)
         elif response.status == 200:
             answer = orjson.loads(data)
             assert answer.get("type") == "message" or answer["input_tokens"] > 0
         else:
-            self.judge_error(response.status, orjson.loads(data), request_id)
+            assert response.status != 500, f"{body!r} broke the server: {self.server.log()[-5000:]}"
+            self.judge_error(orjson.loads(data), request_id)
 
-    def judge_error(self, status: int, answer: Any, request_id: str) -> None:
+    def check(self, body: bytes, data: bytes, cutting: set[str]) -> None:
+        try:
+            check_grammar(events_of(data), cutting)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {body!r} was answered with {data!r}") from error
+
+    def judge_error(self, answer: Any, request_id: str) -> None:
         assert answer["type"] == "error"
         assert answer["error"]["type"]
         assert answer["error"]["message"]
         assert answer["request_id"] == request_id
-        assert status != 500, f"the server broke: {answer}"
 
 
 def fuzz(server: ServerProcess, path: str, body: type, cases: int, *, same_each_time: bool) -> Judge:

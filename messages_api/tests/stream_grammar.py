@@ -184,8 +184,8 @@ class _Grammar:
 
     def message_delta(self, event: Event) -> None:
         assert not self.is_open, "message_delta while a block is open"
-        assert self.blocks, "an answer without any content"
         delta = event["delta"]
+        assert self.blocks or delta["stop_reason"] == "refusal", "an answer without any content"
         assert delta["stop_reason"] in STOP_REASONS, f"no such stop_reason: {delta}"
         assert "stop_sequence" in delta, "message_delta without a stop_sequence"
         assert delta["stop_sequence"] is None or delta["stop_reason"] == "stop_sequence", f"not why it ended: {delta}"

@@ -19,6 +19,7 @@ from messages_api.fields import log_dropped, refusal_of_tool
 from messages_api.schemas import ABSENT, CacheControl, worded
 from messages_api.services.translation.cache_marks import MARK, mark_for
 from messages_api.services.translation.names import acceptable_name
+from messages_api.services.translation.raw_json import encoded
 from messages_api.services.translation.strict_schema import passes_strict
 from messages_api.services.translation.tables import NATIVE_SEARCH_LIMITS
 from messages_api.services.translation.tool_schema import SchemaTooLarge, acceptable_schema, required_arguments
@@ -205,7 +206,7 @@ def _function(param: ToolParam, path: str, family: str) -> dict[str, Any]:
         raise InvalidRequest(f"{path}.input_schema: {error}") from None
     function: dict[str, Any] = {"name": acceptable_name(param.name or ""), "parameters": schema}
     if param.input_examples:
-        examples = orjson.dumps(param.input_examples).decode()
+        examples = encoded(param.input_examples).decode()
         description = f"{description}\n\nExamples of its input: {examples}".lstrip()
     if description:
         function["description"] = description
