@@ -52,6 +52,10 @@ class ChosenByTyping(AutocompleteSelect):
         return super().optgroups(name, [key for key in value if _is_key(key)], attr)
 
 
+#: What a field for several lines shows at first: Unfold's ten push the rest of a form out of sight.
+LINES_OF_A_TEXT = 4
+
+
 class BridgeAdmin(ModelAdmin):
     """A page of ours. It shows everybody what is theirs, and above every list what it holds.
 
@@ -149,7 +153,10 @@ class BridgeAdmin(ModelAdmin):
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if isinstance(db_field, models.JSONField):
             kwargs["decoder"] = BoundedDecoder
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
+        field: Any = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and "rows" in field.widget.attrs:
+            field.widget.attrs["rows"] = LINES_OF_A_TEXT
+        return field
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """An address asks for what the page's filters offer: no secret letter by letter, nothing of another team."""

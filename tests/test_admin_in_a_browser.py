@@ -1,7 +1,5 @@
 """An administrator changes an alias in a real browser, and the next request of the real Claude Code goes elsewhere."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -10,22 +8,11 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from testing.browser import PASSWORD, chromium, picture, sign_in
 from testing.claude_code import ask
 from testing.server_process import ServerProcess
 from testing.simulator_process import SimulatorProcess
 from testing.wire import message_body, send
-
-IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
-PASSWORD = "correct-horse-battery"
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +44,8 @@ def busy_server(simulator: SimulatorProcess) -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    assert program, "chromium is missing: `make tools` installs it"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=QUIET)
-        yield chromium
-        chromium.close()
+    with sync_playwright() as playwright, chromium(playwright) as running:
+        yield running
 
 
 @pytest.fixture
@@ -70,11 +53,7 @@ def page(browser: Browser, busy_server: ServerProcess) -> Iterator[Page]:
     """The admin, signed in."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=busy_server.base_url)
     page = context.new_page()
-    page.goto("/admin/")
-    page.fill("input[name=username]", "root@example.com")
-    page.fill("input[name=password]", PASSWORD)
-    page.click("button[type=submit]")
-    page.wait_for_url("**/admin/")
+    sign_in(page)
     yield page
     context.close()
 
@@ -137,12 +116,3 @@ def test_usage_is_listed_with_totals(page: Page, busy_server: ServerProcess, tmp
     assert f"${total.normalize():f}" in page.content()
     screenshot = page.screenshot(path=picture(f"usage-{scheme}.png" if scheme == "dark" else "usage.png", tmp_path))
     assert len(screenshot) > 20_000
-
-
-def picture(name: str, folder: Path) -> Path:
-    """Where a picture of the documents goes; one that is there stays, unless UPDATE_PICTURES asks for a new one."""
-    path = IMAGES / name
-    if path.exists() and not os.environ.get("UPDATE_PICTURES"):
-        return folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path

@@ -1,7 +1,5 @@
 """Whoever opens the admin in a real browser sees who spent what: the figures are those of the records."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,11 +9,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from testing.browser import PASSWORD, chromium, picture, sign_in
 from testing.server_process import ServerProcess
 
-IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
-PASSWORD = "correct-horse-battery"
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 NOBODY = "http://127.0.0.1:9/api/v1"
 DAYS = 60
 SEED = f"from datetime import date; from testing.seeded_usage import seed; seed(date.fromisoformat('{{}}'), {DAYS})"
@@ -31,12 +27,8 @@ def server() -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    assert program, "chromium is missing: `make tools` installs it"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=QUIET)
-        yield chromium
-        chromium.close()
+    with sync_playwright() as playwright, chromium(playwright) as running:
+        yield running
 
 
 @pytest.fixture
@@ -44,11 +36,7 @@ def page(browser: Browser, server: ServerProcess) -> Iterator[Page]:
     """The admin, signed in."""
     context = browser.new_context(viewport={"width": 1440, "height": 1300}, base_url=server.base_url)
     page = context.new_page()
-    page.goto("/admin/")
-    page.fill("input[name=username]", "root@example.com")
-    page.fill("input[name=password]", PASSWORD)
-    page.click("button[type=submit]")
-    page.wait_for_url("**/admin/")
+    sign_in(page)
     yield page
     context.close()
 
@@ -98,12 +86,3 @@ def test_another_period_and_team_are_chosen_without_a_script(page: Page, server:
         dollars(sum(row["cost"] for row in wanted)) in page.locator(".tiles div", has_text="Spend").first.inner_text()
     )
     assert page.locator("#members tbody tr").count() == len({row["email"] for row in wanted})
-
-
-def picture(name: str, folder: Path) -> Path:
-    """Where a picture of the documents goes; one that is there stays, unless UPDATE_PICTURES asks for a new one."""
-    path = IMAGES / name
-    if path.exists() and not os.environ.get("UPDATE_PICTURES"):
-        return folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
