@@ -19,6 +19,9 @@ from accounts.redaction import redact
 TIMEOUT_SECONDS = 30
 PICODOLLARS = 10**12
 LONGEST_REASON = 200
+#: Far beyond any answer, and well within the columns of the database.
+DEAREST = 100_000 * PICODOLLARS
+MOST_TOKENS = 10**12
 
 
 class OpenRouterRefused(Exception):
@@ -27,6 +30,10 @@ class OpenRouterRefused(Exception):
 
 class UnknownToOpenRouter(OpenRouterRefused):
     """There is no such key, or no such generation."""
+
+
+class KeyRefused(OpenRouterRefused):
+    """OpenRouter does not take this key, or not for this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,18 @@ class ManagedKey:
     state: KeyState
 
 
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What OpenRouter says of one answer: its cost in picodollars, and its tokens as the model counts them."""
+
+    cost: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    reasoning_tokens: int
+    provider: str
+
+
 # --- what is there ---------------------------------------------------------------------------------------------------
 
 
@@ -76,10 +95,28 @@ def key_state(secret: str) -> KeyState:
     return _state(_call("GET", "/key", secret)["data"])
 
 
-def generation(secret: str, generation_id: str) -> dict[str, Any]:
-    """`GET /generation`: what one answer cost. OpenRouter knows it a moment after the answer has ended."""
+def generation(secret: str, generation_id: str) -> Generation:
+    """`GET /generation`: what one answer cost. OpenRouter knows it a moment after the answer has ended.
+
+    Only the key that paid is told. With a key of one's own at the provider, the provider's share is part of the cost.
+    """
     data: dict[str, Any] = _call("GET", f"/generation?id={quote(generation_id, safe='')}", secret)["data"]
-    return data
+    try:
+        own = picodollars(data["upstream_inference_cost"]) if data["is_byok"] else None
+        found = Generation(
+            cost=(picodollars(data["total_cost"]) or 0) + (own or 0),
+            prompt_tokens=int(data["native_tokens_prompt"] or 0),
+            cached_tokens=int(data["native_tokens_cached"] or 0),
+            completion_tokens=int(data["native_tokens_completion"] or 0),
+            reasoning_tokens=int(data["native_tokens_reasoning"] or 0),
+            provider=data["provider_name"] or "",
+        )
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        raise OpenRouterRefused("OpenRouter did not describe the generation as documented.") from error
+    figures = (found.prompt_tokens, found.cached_tokens, found.completion_tokens, found.reasoning_tokens)
+    if not (0 <= found.cost <= DEAREST and all(0 <= figure <= MOST_TOKENS for figure in figures)):
+        raise OpenRouterRefused("OpenRouter told a cost or a count that no answer has.")
+    return found
 
 
 # --- keys made from here (OPENROUTER_MANAGEMENT_KEY) -----------------------------------------------------------------
@@ -147,11 +184,14 @@ def _call(method: str, path: str, secret: str = "", body: dict[str, Any] | None 
     return parsed
 
 
+_REFUSALS: dict[int, type[OpenRouterRefused]] = {401: KeyRefused, 403: KeyRefused, 404: UnknownToOpenRouter}
+
+
 def _refusal(url: str, error: urllib.error.HTTPError) -> OpenRouterRefused:
     """OpenRouter's own words, where it has any."""
     try:
         told = orjson.loads(error.read())["error"]["message"]
     except (OSError, ValueError, KeyError, TypeError):
         told = error.reason
-    kind = UnknownToOpenRouter if error.code == http.HTTPStatus.NOT_FOUND else OpenRouterRefused
+    kind = _REFUSALS.get(error.code, OpenRouterRefused)
     return kind(f"OpenRouter refused ({error.code}): {redact(str(told))[:LONGEST_REASON]}")

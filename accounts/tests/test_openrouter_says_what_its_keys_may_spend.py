@@ -105,7 +105,9 @@ def test_a_generation_is_found_by_its_id_and_an_unknown_one_is_said_to_be_so(sim
     headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
     reply = send(simulator.base_url, "POST", "/api/v1/chat/completions", body, headers)
     told = openrouter.generation(secret, reply.json["id"])
-    assert told["total_cost"] > 0
+    assert told.cost > 0
+    assert told.prompt_tokens > 0
+    assert told.completion_tokens > 0
     with pytest.raises(openrouter.UnknownToOpenRouter):
         openrouter.generation(secret, "gen-none")
 

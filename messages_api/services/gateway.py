@@ -22,7 +22,7 @@ from messages_api.services.upstream.http import CONNECT_SECONDS, SILENCE_SECONDS
 from messages_api.services.upstream.litellm import LiteLlmUpstream
 from messages_api.services.upstream.messages import MessagesUpstream
 from messages_api.services.upstream.openrouter import OpenRouterUpstream
-from usage.services import rollups
+from usage.services import reconcile, rollups
 from usage.services.admission import Admission
 from usage.services.budgets import notices
 from usage.services.ledger import Ledger
@@ -94,6 +94,7 @@ class Gateway:
         yield self.admission.budgets.keep()
         yield notices.keep()
         yield rollups.keep()
+        yield reconcile.keep()
 
     def upstream_for(self, target: Target) -> ChatUpstream:
         """What carries a chat completion to `target`."""

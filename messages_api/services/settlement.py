@@ -45,6 +45,11 @@ class Settlement:
         if self.entry.first_byte_at is None:
             self.entry.first_byte_at = time.time()
 
+    def note_name(self) -> None:
+        """The upstream has begun to answer, and its name for the answer is on the entry."""
+        if self.entry.generation_id:
+            self._admission.name(self.entry)
+
     def end(self, error: BaseException | None = None) -> None:
         """Settle: completed without an error, aborted when the client has gone, else with the error it is told."""
         if not self._admission.is_in_flight(self.entry):

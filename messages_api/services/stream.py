@@ -122,6 +122,8 @@ class MessageStream:
                 if not self._has_content:
                     self._has_content = True
                     self._settlement.note_first_byte()
+                    self._note()
+                    self._settlement.note_name()
                 yield data
 
     async def _next(self) -> bytes:

@@ -5,6 +5,7 @@ from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
 
 from django.contrib import admin
+from django.contrib.admin import EmptyFieldListFilter
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
@@ -144,6 +145,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         exactly("session_id", "session"),
         exactly("error_type", "type of error"),
         ("cost_source", ChoicesDropdownFilter),
+        ("corrected_at", EmptyFieldListFilter),
         "streamed",
     )
     search_fields = (
@@ -174,6 +176,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
             },
         ),
         ("Cost", {"fields": ("exact_cost", "cost_source", "web_searches")}),
+        ("Afterwards", {"fields": ("corrected_at", "shown_before", "asked_at", "times_asked")}),
         ("Time", {"fields": ("latency", "first_token", "settled_at")}),
         ("Error", {"fields": ("error_type", "error_message")}),
         ("Server", {"fields": ("server", "lease_expires_at")}),
@@ -287,6 +290,15 @@ class UsageRecordAdmin(ReadOnlyAdmin):
     @display(description="reasoning")
     def reasoning(self, record: UsageRecord) -> str:
         return f"{count(record.reasoning_tokens)}, part of the output"
+
+    @display(description="before")
+    def shown_before(self, record: UsageRecord) -> str:
+        """What was guessed, and why; empty where nothing was corrected."""
+        if record.before is None:
+            return ""
+        guess = record.before
+        tokens = f"{count(guess['input_tokens'])} in, {count(guess['output_tokens'])} out"
+        return f"{exact_dollars(guess['cost'])} ({tokens}): {guess['why']}"
 
     @display(description="cost (USD)")
     def exact_cost(self, record: UsageRecord) -> str:

@@ -6,6 +6,9 @@ from django.db.models import Q
 
 from accounts.models import ApiKey, Team
 
+#: What OpenRouter may still be asked about: it answered, and did not say what it charged.
+COST_IS_GUESSED = Q(corrected_at=None) & ~Q(generation_id="") & ~Q(cost_source="upstream")
+
 
 class UsageRecord(models.Model):
     """One admitted request: who asked for what, what answered, what it cost.
@@ -72,6 +75,17 @@ class UsageRecord(models.Model):
     cost = models.BigIntegerField(default=0, help_text="In 10^-12 USD.")
     cost_source = models.CharField(max_length=10, choices=CostSource.choices, default=CostSource.NONE, blank=True)
 
+    times_asked = models.PositiveSmallIntegerField(
+        default=0, help_text="How often OpenRouter was asked afterwards what it charged, and did not know."
+    )
+    asked_at = models.DateTimeField(null=True)
+    corrected_at = models.DateTimeField(
+        "corrected", null=True, help_text="When what OpenRouter said afterwards took the place of an estimate."
+    )
+    before = models.JSONField(
+        null=True, help_text="Tokens and cost as they were before they were corrected, and why they were not known."
+    )
+
     status = models.PositiveSmallIntegerField(null=True, help_text="The HTTP status the client was told.")
     stop_reason = models.CharField(max_length=40, blank=True)
     error_type = models.CharField(max_length=40, blank=True)
@@ -91,6 +105,7 @@ class UsageRecord(models.Model):
             models.Index(fields=["user", "-started_at"]),
             models.Index(fields=["session_id"], condition=~Q(session_id=""), name="usage_session"),
             models.Index(fields=["lease_expires_at"], condition=Q(state="open"), name="usage_open_lease"),
+            models.Index(fields=["settled_at"], condition=COST_IS_GUESSED, name="usage_cost_is_guessed"),
         ]
 
     def __str__(self) -> str:

@@ -51,6 +51,10 @@ class Admission:
     def is_in_flight(self, entry: Entry) -> bool:
         return entry.request_id in self._ledger.in_flight
 
+    def name(self, entry: Entry) -> None:
+        """Record what the upstream calls its answer to `entry`."""
+        self._ledger.name(entry)
+
     def settle(self, entry: Entry, outcome: Outcome) -> None:
         """Record how `entry` ended, and give back what it held. Only the first call for an entry counts."""
         taken = self._taken.pop(entry.request_id, None)

@@ -23,7 +23,16 @@ WHEN = ("started_at", "settled_at")
 WHO = ("team_name", "email", "key_name", "session_id", "agent_id", "parent_agent_id")
 WHAT = ("requested_model", "model", "provider", "generation_id", "streamed", "state", "status", "stop_reason")
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
-HOW = ("web_searches", "cost", "cost_source", "latency_ms", "first_byte_ms", "error_type", "error_message")
+HOW = (
+    "web_searches",
+    "cost",
+    "cost_source",
+    "corrected_at",
+    "latency_ms",
+    "first_byte_ms",
+    "error_type",
+    "error_message",
+)
 COLUMNS = ("request_id", *WHEN, *WHO, *WHAT, *TOKENS, *HOW)
 OTHER_NAMES = {
     "team_name": "team",

@@ -6,6 +6,7 @@ run out belongs to a dead process and is marked lost, until its settled line tur
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -40,7 +41,9 @@ ATTEMPT_ERROR_LENGTH = 300
 _FIELDS = {f.name: f for f in UsageRecord._meta.concrete_fields if f.name != "id"}
 _LENGTHS = {name: column.max_length for name, column in _FIELDS.items() if column.max_length}
 _TIMES = ("started_at", "settled_at", "lease_expires_at")
-_FINAL = (State.COMPLETED, State.ERROR, State.ABORTED)
+_FINAL = Q(state__in=(State.COMPLETED, State.ERROR, State.ABORTED)) | Q(corrected_at__isnull=False)
+#: The state of a line that only says what the upstream calls its answer.
+NAMED = "named"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,7 @@ class Entry:
         """Keep how the current attempt went, for the record's list; what it used is counted among the earlier ones'."""
         now = time.time()
         began = self.attempt_began_at or self.started_at
+        cost, source = self._cost_of_this_attempt()
         attempt = {
             "target": self.model,
             "provider": self.provider,
@@ -131,7 +135,9 @@ class Entry:
             "status": status,
             "error": error[:ATTEMPT_ERROR_LENGTH],
             "milliseconds": _milliseconds(began, now),
-            "cost": self._cost_of_this_attempt()[0],
+            "cost": cost,
+            "cost_source": source.value,
+            "tokens": [getattr(self.tokens, name) for name in Tokens.__slots__],
         }
         self.earlier_tokens, self.earlier_cost = self.earlier_tokens + self.tokens, self.cost
         self.tokens, self.charged = Tokens(), None
@@ -167,6 +173,12 @@ class Ledger:
         """Record that `entry` is about to go upstream. Raises OSError when it cannot be recorded."""
         self._spool.append(_opened(entry, self.server))
         self.in_flight[entry.request_id] = entry
+
+    def name(self, entry: Entry) -> None:
+        """Record what the upstream calls its answer, so that it can be asked about it should this process die."""
+        line = {"request_id": entry.request_id, "state": NAMED, "started_at": entry.started_at}
+        with contextlib.suppress(OSError):  # a full disk: the settled line will say it
+            self._spool.append(_clipped(line | {"generation_id": entry.generation_id, "model": entry.model}))
 
     def settle(self, entry: Entry, outcome: Outcome) -> None:
         """Record how `entry` ended. Only the first call for an entry counts."""
@@ -349,13 +361,13 @@ def write_lines(lines: Iterable[Line]) -> None:
     With it goes what it cost to the budgets it belongs to: both are written, or neither is.
     """
     opened = {line["request_id"]: line for line in lines if line["state"] == State.OPEN}
-    settled = {line["request_id"]: line for line in lines if line["state"] != State.OPEN}
-    final = set(
-        UsageRecord.objects.filter(request_id__in=settled, state__in=_FINAL).values_list("request_id", flat=True)
-    )
+    named = {line["request_id"]: line for line in lines if line["state"] == NAMED}
+    settled = {line["request_id"]: line for line in lines if line["state"] not in {State.OPEN, NAMED}}
+    final = set(UsageRecord.objects.filter(_FINAL, request_id__in=settled).values_list("request_id", flat=True))
     UsageRecord.objects.bulk_create(
         [_record(line) for request_id, line in opened.items() if request_id not in settled], ignore_conflicts=True
     )
+    _write_names({request_id: line for request_id, line in named.items() if request_id not in settled})
     newly_final = [line for request_id, line in settled.items() if request_id not in final]
     UsageRecord.objects.bulk_create(
         [_record(line) for line in newly_final],
@@ -365,6 +377,17 @@ def write_lines(lines: Iterable[Line]) -> None:
     )
     counting.settle(newly_final)
     touch(line["started_at"] for line in (*opened.values(), *settled.values()))
+
+
+def _write_names(named: dict[str, Line]) -> None:
+    """Note what the upstream calls answers that are not settled yet, or never will be."""
+    if not named:
+        return
+    records = list(UsageRecord.objects.filter(request_id__in=named, state__in=(State.OPEN, State.LOST)))
+    for record in records:
+        line = named[record.request_id]
+        record.generation_id, record.model = line["generation_id"], line["model"]
+    UsageRecord.objects.bulk_update(records, ["generation_id", "model"])
 
 
 def ingest_orphans(folder: Path) -> int:

@@ -34,6 +34,7 @@ RECORD = {
 }
 OTHERWISE = {  # fields that are shown by a method of the page
     "shown_attempts": "attempts",
+    "shown_before": "before",
     "shown_input": "input_tokens",
     "shown_output": "output_tokens",
     "shown_cache_read": "cache_read_tokens",
@@ -215,3 +216,13 @@ def test_a_record_outlives_what_it_points_to(admin: Client) -> None:
     assert page.status_code == 200
     assert "alice@acme.example" in page.content.decode()
     assert admin.get(LIST).status_code == 200
+
+
+def test_a_corrected_record_says_what_was_guessed_and_why(admin: Client) -> None:
+    why = {"why": "the client left before the end", "cost": 7 * 10**9, "input_tokens": 1200, "output_tokens": 30}
+    row = record("req_1", cast.alice(), corrected_at=NOON, before=why)
+    record("req_2", cast.alice())
+    page = admin.get(reverse("admin:usage_usagerecord_change", args=[row.pk])).content.decode()
+    assert "$0.007 (1,200 in, 30 out): the client left before the end" in page
+    (listed,) = admin.get(LIST, {"corrected_at__isempty": "0"}).context["cl"].result_list
+    assert listed == row

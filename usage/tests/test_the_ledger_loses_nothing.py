@@ -246,3 +246,33 @@ def test_a_job_that_fails_once_is_done_again(monkeypatch: pytest.MonkeyPatch) ->
 
     asyncio.run(repeated())
     assert len(done) > 2
+
+
+@pytest.mark.parametrize("is_ingested_between", [False, True])
+def test_of_a_process_that_dies_is_known_what_the_upstream_calls_its_answer(
+    tmp_path: Path, is_ingested_between: bool
+) -> None:
+    """So that it can be asked what the answer cost."""
+
+    async def died() -> None:
+        ledger = Ledger(tmp_path)
+        ledger.open(begun)
+        if is_ingested_between:
+            await ledger.ingest()
+        begun.generation_id, begun.model = "gen-1", "openai/gpt-5-mini"
+        ledger.name(begun)
+        ledger._spool.close()
+
+    begun = entry("req_1", caller())
+    asyncio.run(died())
+    assert ingest_orphans(tmp_path) == 1
+    row = UsageRecord.objects.get()
+    assert (row.state, row.generation_id, row.model) == ("lost", "gen-1", "openai/gpt-5-mini")
+    assert row.session_id == "session"
+
+
+def test_a_settled_record_is_not_named_anew(tmp_path: Path) -> None:
+    begun = entry("req_1", caller(), generation_id="gen-2")
+    asyncio.run(settled(tmp_path, begun))
+    write_lines([{"request_id": "req_1", "state": "named", "started_at": 1.0, "generation_id": "gen-1", "model": "x"}])
+    assert UsageRecord.objects.get().generation_id == "gen-2"
