@@ -6,7 +6,7 @@ A superuser sees all, whoever keeps a team sees that. Every figure leads to the 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.http import HttpRequest
 from django.utils import timezone
@@ -14,7 +14,8 @@ from django.utils import timezone
 from accounts.models import Team
 from accounts.scope import is_superuser, teams_of, visible
 from usage import charts
-from usage.charts import Column, Svg
+from usage.budget_table import budgets_at_a_glance
+from usage.charts import Column
 from usage.days import BadDay, today
 from usage.display import NONE, cents, compact, count, dollars, duration, exact_dollars, percent
 from usage.links import records_behind
@@ -22,44 +23,13 @@ from usage.models import DailyTiming
 from usage.report_periods import CUSTOM, NAMES, Period, period_of
 from usage.services import reports
 from usage.services.reports import Group, Selection, Session, Speed, Speeds, Sums
+from usage.tables import Cell, Table, Tile
 
 Measure = DailyTiming.Measure
 LONGEST_TABLE = 10
 #: Spend from which amounts are written in cents, so that they stand below each other.
 IN_CENTS = 10**12
-NOTHING_DRAWN = Svg()
 TOKEN_KINDS = ("Input", "Cache read", "Cache write", "Output")
-
-
-class Cell(NamedTuple):
-    """One cell of a table: what it says, where it leads, a bar under it."""
-
-    text: str
-    url: str = ""
-    hint: str = ""
-    bar: Svg = NOTHING_DRAWN
-
-
-class Tile(NamedTuple):
-    """One of the figures on top."""
-
-    title: str
-    value: str
-    note: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table of the page. The first column names, the others are figures."""
-
-    id: str
-    title: str
-    headers: tuple[str, ...]
-    rows: list[list[Cell]]
-    note: str = ""
-    chart: Svg = NOTHING_DRAWN
-    legend: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +45,6 @@ class Asked:
         return records_behind(self.period.first, self.period.last, self.team, **wanted)
 
 
-#: What other parts of the app add to the page: from the request, a table or nothing. Budgets at a glance are one.
-EXTRA_TABLES: list[Callable[[HttpRequest], Table | None]] = []
-
-
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's DASHBOARD_CALLBACK."""
     teams = list(visible(request, Team).order_by("name").values_list("pk", "name"))
@@ -87,7 +53,6 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     speeds = reports.speeds(asked.selection)
     everything = reports.total(group.sums for group in groups)
     asked = replace(asked, money=cents if everything.cost >= IN_CENTS else dollars)
-    extra = [table for make in EXTRA_TABLES if (table := make(request)) is not None]
     return context | {
         "title": "Spending",
         "complaint": complaint,
@@ -98,7 +63,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "made": _made(asked.selection),
         "tiles": _tiles(asked, everything, speeds),
         "charts": _charts(asked, reports.by_day(asked.selection)),
-        "tables": [*extra, *_breakdowns(asked, groups, speeds), _errors(asked, groups)],
+        "tables": [*_budgets(asked), *_breakdowns(asked, groups, speeds), _errors(asked, groups)],
         "sessions": _sessions(asked, reports.dearest_sessions(asked.selection)),
     }
 
@@ -299,6 +264,12 @@ def _figures(asked: Asked, sums: Sums, whole: int) -> list[Cell]:
 
 def _speed(speed: Speed) -> Cell:
     return Cell(f"{duration(speed.p50)} / {duration(speed.p95)}" if speed.p50 is not None else NONE)
+
+
+def _budgets(asked: Asked) -> list[Table]:
+    """Those nearest to their end, whatever the page's period: what counts of a budget is its own present one."""
+    table = budgets_at_a_glance(asked.selection.teams, LONGEST_TABLE)
+    return [table] if table.rows else []
 
 
 def _errors(asked: Asked, groups: list[Group]) -> Table:

@@ -20,9 +20,9 @@ from accounts.admin_base import BridgeAdmin, ModelForm, RelatedFilter, in_one_li
 from accounts.models import User
 from accounts.scope import by_team, is_superuser
 from usage.display import dollars, exact_dollars
-from usage.models import Budget, BudgetCounter
+from usage.models import Budget
 from usage.pricing import picodollars, usd
-from usage.services.budgets.counting import THRESHOLDS, count_anew_where_needed
+from usage.services.budgets.counting import THRESHOLDS, count_anew_where_needed, present
 
 HARD, WARN_ONLY = "hard", "warn only"
 SUBJECTS = {"team": "whole team", "member": "one member", "key": "one personal key"}
@@ -181,20 +181,20 @@ class BudgetAdmin(BridgeAdmin):
 
     @display(description="spent", ordering="counter__spent")
     def spent(self, budget: Budget) -> str:
-        return dollars(_present(budget).spent)
+        return dollars(present(budget).spent)
 
     @display(description="reserved", ordering="counter__reserved")
     def reserved(self, budget: Budget) -> str:
-        return dollars(_present(budget).reserved)
+        return dollars(present(budget).reserved)
 
     @display(description="remaining", ordering="left")
     def remaining(self, budget: Budget) -> str:
-        counter = _present(budget)
+        counter = present(budget)
         return dollars(max(0, budget.amount - counter.spent - counter.reserved))
 
     @display(description="used", ordering="share")
     def used(self, budget: Budget) -> str:
-        percent = 100 * _present(budget).spent // budget.amount
+        percent = 100 * present(budget).spent // budget.amount
         return format_html(
             '<meter max="100" low="{}" high="{}" optimum="0" value="{}" aria-label="spent" class="w-24"></meter> {}',
             *(threshold - 1 for threshold in THRESHOLDS),
@@ -209,14 +209,6 @@ class BudgetAdmin(BridgeAdmin):
     @display(description="begins anew")
     def shown_end(self, budget: Budget) -> str:
         return _local(budget, budget.calendar.end(timezone.now()))
-
-
-def _present(budget: Budget) -> BudgetCounter:
-    """What is counted of it in the present period, which nothing may have begun yet."""
-    start = budget.calendar.start(timezone.now())
-    counter: BudgetCounter = getattr(budget, "counter", None) or BudgetCounter(budget=budget, period_start=start)
-    counter.roll(start)
-    return counter
 
 
 def _local(budget: Budget, moment: datetime) -> str:

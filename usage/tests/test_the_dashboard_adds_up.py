@@ -12,24 +12,27 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
+from accounts.models import Team
 from testing import cast
 from testing.seeded_usage import seed
 from testing.signed_in import signed_in
-from usage import dashboard
 from usage.charts import Column, columns, scale
-from usage.dashboard import Cell, Table, Tile
 from usage.days import today
 from usage.display import cents, count, dollars
-from usage.models import UsageRecord
+from usage.models import Budget, UsageRecord
+from usage.services.budgets.counting import count_anew_where_needed
 from usage.services.rollups import rebuild
+from usage.tables import Table, Tile
 from usage.tests.counted import record
 
 pytestmark = pytest.mark.django_db
 
 PAGE = reverse("admin:index")
 LAST = date(2026, 5, 4)
-QUERIES_OF_THE_PAGE = 10  # session, user, teams, whole months, groups, speeds, made at, days to come, days, sessions
+#: Session, user, teams, whole months, groups, speeds, made at, days to come, days, sessions, budgets.
+QUERIES_OF_THE_PAGE = 11
 CUSTOM: dict[str, str] = {"period": "custom", "from": "2026-04-20", "to": "2026-05-04"}
 
 
@@ -257,6 +260,7 @@ def test_the_page_asks_as_often_for_much_as_for_little() -> None:
     browser = signed_in(cast.root())
     for days in (2, 6):
         seed(LAST - timedelta(days=40 * days), days)
+        Budget.objects.bulk_create([Budget(team=Team.objects.first(), amount=number + 1) for number in range(days)])
         browser.get(PAGE, {**CUSTOM, "from": "2023-01-01"})
         with CaptureQueriesContext(connection) as captured:
             browser.get(PAGE, {**CUSTOM, "from": "2023-01-01"})
@@ -264,12 +268,26 @@ def test_the_page_asks_as_often_for_much_as_for_little() -> None:
         assert not any("usage_usagerecord" in query["sql"] for query in captured)
 
 
-def test_other_parts_put_tables_on_the_page(monkeypatch: pytest.MonkeyPatch, browser: Client) -> None:
-    budgets = Table("budgets", "Budgets", ("", "Used"), [[Cell("Acme, a month"), Cell("80 %")]])
-    monkeypatch.setattr(dashboard, "EXTRA_TABLES", [lambda request: budgets, lambda request: None])
-    page = browser.get(PAGE, CUSTOM).content.decode()
-    assert "Acme, a month" in page
-    assert "80 %" in page
+def test_budgets_are_there_at_a_glance_the_nearest_to_its_end_first() -> None:
+    alice, carol = cast.alice(), cast.carol()
+    wide = Budget.objects.create(team=alice.team, amount=10**13, is_hard=False)
+    narrow = Budget.objects.create(team=alice.team, membership=alice.membership, amount=2 * 10**12)
+    Budget.objects.create(team=carol.team, amount=10**12)
+    now = timezone.now()
+    record("req_1", alice, started_at=now, settled_at=now, cost=10**12)
+    count_anew_where_needed(Budget.objects.all())
+    shown = table(signed_in(cast.root()).get(PAGE).context, "budgets")
+    first, second, third = shown.rows
+    assert [cell.text for cell in first[:5]] == [narrow.whose, "50 %", "$1.00", "$0", "$2.00"]
+    assert (first[0].url, first[0].hint) == (reverse("admin:usage_budget_change", args=[narrow.pk]), "month, hard")
+    assert (second[0].text, second[0].hint, second[1].text) == (wide.whose, "month, warn only", "10 %")
+    assert third[1].text == "0 %"
+    of_acme = table(signed_in(alice.user).get(PAGE).context, "budgets")
+    assert [row[0].text for row in of_acme.rows] == [narrow.whose, wide.whose]
+
+
+def test_without_a_budget_there_is_no_table_of_them(browser: Client) -> None:
+    assert "budgets" not in {each.id for each in browser.get(PAGE).context["tables"]}
 
 
 # --- drawing ---------------------------------------------------------------------------------------------------------

@@ -19,6 +19,14 @@ THRESHOLDS = (75, 95)
 _COUNTED = ("calendar", "period_start", "spent", "reserved", "noticed")
 
 
+def present(budget: Budget) -> BudgetCounter:
+    """What is counted of it in the present period, which nothing may have begun yet. Writes nothing."""
+    start = budget.calendar.start(timezone.now())
+    counter: BudgetCounter = getattr(budget, "counter", None) or BudgetCounter(budget=budget, period_start=start)
+    counter.roll(start)
+    return counter
+
+
 # --- what the ledger brings ------------------------------------------------------------------------------------------
 
 
