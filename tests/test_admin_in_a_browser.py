@@ -116,3 +116,23 @@ def test_usage_is_listed_with_totals(page: Page, busy_server: ServerProcess, tmp
     assert f"${total.normalize():f}" in page.content()
     screenshot = page.screenshot(path=picture(f"usage-{scheme}.png" if scheme == "dark" else "usage.png", tmp_path))
     assert len(screenshot) > 20_000
+
+
+def test_a_session_with_a_subagent_is_seen_as_a_tree(page: Page, busy_server: ServerProcess, tmp_path: Path) -> None:
+    to = {"ANTHROPIC_BASE_URL": busy_server.base_url, "ANTHROPIC_API_KEY": busy_server.api_key}
+    answer = ask("[[subagent]]", **to)
+    assert not answer.is_error, answer.text
+    rows = busy_server.records(session_id=answer.session_id)
+    page.goto(f"/admin/usage/usagerecord/?session_is={answer.session_id}")
+    page.locator("#result_list tbody a").first.click()
+    page.get_by_role("link", name=answer.session_id).click()
+    page.wait_for_load_state("load")
+    agents = page.locator("#session-0 tbody tr")
+    assert agents.count() == len({row["agent_id"] for row in rows}) == 2
+    assert "main agent" in agents.nth(0).inner_text()
+    (subagent,) = {row["agent_id"] for row in rows if row["agent_id"]}
+    assert subagent in agents.nth(1).inner_text()
+    assert agents.nth(0).locator("td").first.inner_text() == str(sum(not row["agent_id"] for row in rows))
+    total = Decimal(sum(row["cost"] for row in rows)) / 10**12
+    assert f"{len(rows)} requests, ${total.normalize():f} together." in page.content()
+    page.screenshot(path=picture("session.png", tmp_path))

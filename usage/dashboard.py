@@ -18,7 +18,7 @@ from usage.budget_table import budgets_at_a_glance
 from usage.charts import Column
 from usage.days import BadDay, today
 from usage.display import NONE, cents, compact, count, dollars, duration, exact_dollars, percent
-from usage.links import records_behind
+from usage.links import records_behind, session_page
 from usage.models import DailyTiming
 from usage.report_periods import CUSTOM, NAMES, Period, period_of
 from usage.services import reports
@@ -293,7 +293,7 @@ def _sessions(asked: Asked, sessions: Iterable[Session]) -> Table:
         [
             Cell(
                 session.session_id,
-                asked.records(session_id=session.session_id),
+                session_page(session.session_id),
                 f"{session.email}, {session.team_name}",
             ),
             Cell(count(session.requests)),

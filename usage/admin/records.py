@@ -13,9 +13,10 @@ from django.core.handlers.asgi import ASGIRequest
 from django.db.models import Count, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponseBadRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
 from unfold.contrib.filters.admin import (
@@ -29,9 +30,10 @@ from unfold.utils import parse_date_str
 from accounts.admin_base import ReadOnlyAdmin, RelatedFilter, RelatedSearchFilter, in_one_line
 from accounts.scope import by_team
 from usage.display import count, dollars, duration, exact_dollars
-from usage.links import EMPTY, FILTERS, export_of
+from usage.links import EMPTY, FILTERS, export_of, session_page
 from usage.models import UsageRecord
 from usage.services.export import as_csv, beside
+from usage.session_page import session_tables
 
 State = UsageRecord.State
 STATE_COLOURS: dict[str, str] = {
@@ -143,6 +145,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         exactly("email", "member's email"),
         exactly("team_name", "team's name"),
         exactly("session_id", "session"),
+        exactly("agent_id", "agent"),
         exactly("error_type", "type of error"),
         ("cost_source", ChoicesDropdownFilter),
         ("corrected_at", EmptyFieldListFilter),
@@ -159,7 +162,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         ("Request", {"fields": ("request_id", "started_at", "state", "status", "streamed")}),
         ("Who", {"fields": ("email", "team_name", "key_name")}),
         ("Who that is now", {"fields": ("user", "team", "api_key")}),
-        ("Where from", {"fields": ("session_id", "agent_id", "parent_agent_id")}),
+        ("Where from", {"fields": ("shown_session", "agent_id", "parent_agent_id")}),
         ("Model", {"fields": ("requested_model", "model", "provider", "generation_id", "stop_reason")}),
         ("Attempts", {"fields": ("shown_attempts",)}),
         (
@@ -194,7 +197,20 @@ class UsageRecordAdmin(ReadOnlyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         export = self.admin_site.admin_view(require_safe(self.export))
-        return [path("export/", export, name="usage_usagerecord_export"), *super().get_urls()]
+        session = self.admin_site.admin_view(require_safe(self.session))
+        return [
+            path("export/", export, name="usage_usagerecord_export"),
+            path("session/", session, name="usage_usagerecord_session"),
+            *super().get_urls(),
+        ]
+
+    def session(self, request: HttpRequest) -> HttpResponseBase:
+        """What one session cost, as the tree of its agents."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        tables = session_tables(request)
+        context = self.admin_site.each_context(request) | {"title": "A session and its agents", "tables": tables}
+        return TemplateResponse(request, "admin/usage/session.html", context)
 
     def export(self, request: HttpRequest) -> HttpResponseBase:
         """The records that the list would show, all pages of it, as a file."""
@@ -262,6 +278,13 @@ class UsageRecordAdmin(ReadOnlyAdmin):
             for attempt in record.attempts
         )
         return format_html_join(LINE_BREAK, "{}: {} {} ({}, {})", rows)
+
+    @display(description="session")
+    def shown_session(self, record: UsageRecord) -> str:
+        """Its name, which leads to what all of it cost."""
+        if not record.session_id:
+            return ""
+        return format_html('<a class="link" href="{}">{}</a>', session_page(record.session_id), record.session_id)
 
     @display(description="latency")
     def latency(self, record: UsageRecord) -> str:

@@ -35,6 +35,7 @@ RECORD = {
 OTHERWISE = {  # fields that are shown by a method of the page
     "shown_attempts": "attempts",
     "shown_before": "before",
+    "shown_session": "session_id",
     "shown_input": "input_tokens",
     "shown_output": "output_tokens",
     "shown_cache_read": "cache_read_tokens",
