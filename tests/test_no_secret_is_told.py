@@ -39,12 +39,16 @@ PROMPTS = (
     "[[cut]]",
     "[[leak]]",
 )
-TRANSPORTS = ("claude-sonnet-5", "anthropic/claude-sonnet-5", "own-provider")
-PARROT = "parrot"
+TRANSPORTS = ("claude-sonnet-5", "anthropic/claude-sonnet-5", "own-provider", "by-litellm", "openrouter-by-litellm")
+PARROT, LITE_PARROT = "parrot", "parrot-by-litellm"
+PARROTS = (PARROT, LITE_PARROT)
 MAKE_ALIASES = (
     "from messages_api.models import ModelAlias as A; "
     "A.objects.create(name='own-provider', target='litellm:own/claude-sonnet-5'); "
-    "A.objects.create(name='parrot', target='litellm:parrot/any')"
+    "A.objects.create(name='by-litellm', target='litellm:lite/claude-sonnet-5'); "
+    "A.objects.create(name='openrouter-by-litellm', target='openai/gpt-5', transport='litellm'); "
+    "A.objects.create(name='parrot', target='litellm:parrot/any'); "
+    "A.objects.create(name='parrot-by-litellm', target='litellm:parrot-by-litellm/any')"
 )
 
 
@@ -90,7 +94,8 @@ def life(simulator: SimulatorProcess) -> Iterator[Life]:
         watcher = threading.Thread(target=watch_spool, args=(lived, over))
         watcher.start()
         try:
-            keep_house(lived, {"own": simulator.messages_url, PARROT: parrots_url})
+            own = simulator.messages_url
+            keep_house(lived, {"own": own, "lite": own, PARROT: parrots_url, LITE_PARROT: parrots_url})
         finally:
             over.set()
             watcher.join()
@@ -139,13 +144,14 @@ def keep_house(life: Life, providers: dict[str, str]) -> None:
     assert visitor.sign_in(WRONG_PASSWORD) == 200
     assert visitor.sign_in() == 302
     for name, url in providers.items():
-        secret = PLAIN_KEY if name == PARROT else PROVIDER_KEY
+        secret = PLAIN_KEY if name in PARROTS else PROVIDER_KEY
+        relayed = {"speaks_messages": "on"} if name in {"own", PARROT} else {}
         form = {
             "name": name,
             "litellm_provider": "anthropic",
             "base_url": url,
-            "speaks_messages": "on",
             "secret": secret,
+            **relayed,
         }
         assert life.hear(visitor.send_form("/admin/messages_api/provider/add/", **form)) == 302
     assert life.hear(visitor.send_form("/admin/accounts/openrouterkey/add/", name="t", secret="too short")) == 200
@@ -182,8 +188,7 @@ def ask_everything(life: Life, key: str) -> None:
                 reply = post_messages(base, key, model=model, prompt=prompt, stream=stream)
                 life.told.append(reply.body.decode())
     for reply in (
-        post_messages(base, key, model=PARROT),
-        post_messages(base, key, model=PARROT, stream=True),
+        *(post_messages(base, key, model=parrot, stream=stream) for parrot in PARROTS for stream in (False, True)),
         post_messages(base, key, model=key),
         post_messages(base, key, metadata={"user_id": "u" * 40}, temperature=key),
         send(base, "POST", "/v1/messages", b"{}", {"x-api-key": key + "x"}),
@@ -205,7 +210,8 @@ def test_what_was_done_was_done(life: Life) -> None:
     assert {("completed", 200), ("error", 429), ("error", 400)} <= states
     assert len([row for row in life.server.records() if row["state"] == "error"]) > len(PROMPTS)
     assert {row["requested_model"] for row in life.server.records(state="completed")} >= set(TRANSPORTS)
-    assert any("I do not like [redacted]" in told for told in life.told)
+    repeated = [told for told in life.told if "I do not like [redacted]" in told]
+    assert len(repeated) == 2 * 2 * len(PARROTS), "streamed and not, with each of two keys"
     assert any("Incorrect API key provided: [redacted]" in told for told in life.told)
     events = {row["event"] for row in life.server.query("SELECT event FROM accounts_auditentry")}
     assert events >= {"created", "shown", "rotated", "revoked", "changed"}

@@ -72,9 +72,7 @@ async def answer(gateway: Gateway, incoming: Incoming) -> Answer:
         return Answer(await _complete(attempts, settlement), headers)
     except Exception as error:
         settlement.end(error)
-        refusal = as_api_error(error)
-        refusal.is_logged = True
-        raise refusal from error
+        raise _told(as_api_error(error), headers) from error
     except asyncio.CancelledError as error:
         if task not in gateway.ended:
             settlement.end(error)
@@ -82,11 +80,17 @@ async def answer(gateway: Gateway, incoming: Incoming) -> Answer:
         task.uncancel()
         refusal = Overloaded(RESTARTING)
         settlement.end(refusal)
-        refusal.is_logged = True
-        raise refusal from None
+        raise _told(refusal, headers) from None
     finally:
         gateway.starting.discard(task)
         gateway.ended.discard(task)
+
+
+def _told(refusal: ApiError, headers: Mapping[str, str]) -> ApiError:
+    """An error after admission: its line is in the log, and the client's limits are as they are after an answer."""
+    refusal.is_logged = True
+    refusal.rate_headers = headers
+    return refusal
 
 
 async def _admit(
