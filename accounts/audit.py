@@ -20,7 +20,7 @@ from django.http import HttpRequest, HttpResponse
 from accounts.sign_in import client_address
 
 #: Fields whose content is nobody's to read. That it changed is written down; what it was, and is, is not.
-SECRET_FIELDS = frozenset({"password", "ciphertext", "digest", "previous_digest", "webhook_url"})
+SECRET_FIELDS = frozenset({"password", "ciphertext", "digest", "previous_digest", "webhook_ciphertext"})
 #: What the server keeps up to date by itself.
 KEPT_BY_THE_SERVER = frozenset(
     {"id", "created_at", "updated_at", "date_joined", "last_login", "last_used_at", "previous_prefix"}

@@ -14,6 +14,7 @@ from django.utils.text import slugify
 
 from accounts.audit import AuditEntry
 from accounts.configuration import Configuration, ConfigurationQuerySet, ConfigurationVersion
+from accounts.encryption import decrypt, encrypt
 from accounts.globs import check_globs, check_slugs, split_globs
 from accounts.time_zones import DEFAULT_TIME_ZONE, check_time_zone
 
@@ -145,10 +146,8 @@ class Team(Configuration):
         validators=[check_time_zone],
         help_text="An IANA name such as Europe/Berlin. Periods of budgets begin at midnight there. Empty: UTC.",
     )
-    webhook_url = models.URLField(
-        "webhook",
-        blank=True,
-        help_text="Told of budgets that are nearly spent, with a POST of JSON (docs/budgets.md). Empty: nobody is.",
+    webhook_ciphertext = models.TextField(
+        "webhook", blank=True, editable=False, help_text="Encrypted: such an address often is a secret."
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -163,6 +162,15 @@ class Team(Configuration):
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.slug = self.slug or self._free_slug()
         super().save(*args, **kwargs)
+
+    @property
+    def webhook_url(self) -> str:
+        """Where notices of budgets go; "" for nowhere. Raises Undecipherable."""
+        return decrypt(self.webhook_ciphertext) if self.webhook_ciphertext else ""
+
+    @webhook_url.setter
+    def webhook_url(self, url: str) -> None:
+        self.webhook_ciphertext = encrypt(url) if url else ""
 
     def _free_slug(self) -> str:
         """The name as a slug, with a number behind it where another team has it already."""

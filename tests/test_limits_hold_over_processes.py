@@ -88,18 +88,6 @@ def test_two_servers_share_a_limit_and_tell_what_is_left(limited: Limited) -> No
     assert "x-should-retry" not in refused.headers, "the client tries it again, and should"
 
 
-@pytest.mark.parametrize(("prompt", "status"), [("[[error 400]]", 400), ("[[error 429]]", 429), ("[[error 529]]", 529)])
-def test_an_error_after_admission_tells_what_is_left_as_an_answer_does(
-    limited: Limited, prompt: str, status: int
-) -> None:
-    limited.to(applies_to="key", requests_per_minute=6)
-    for stream, left in ((False, "5"), (True, "4")):
-        reply = limited.ask(prompt=prompt, stream=stream)
-        assert reply.status == status
-        assert reply.headers["anthropic-ratelimit-requests-limit"] == "6"
-        assert reply.headers["anthropic-ratelimit-requests-remaining"] == left
-
-
 def test_counting_tokens_and_listing_models_is_never_limited(limited: Limited) -> None:
     limited.to(applies_to="each_member", requests_per_minute=1, tokens_per_minute=1, concurrent_requests=1)
     assert [limited.ask().status for _ in range(2)] == [200, 429]
@@ -243,3 +231,15 @@ def test_an_answer_that_fails_or_is_left_frees_its_place(limited: Limited) -> No
             read_until(connection, b"text_delta")
         time.sleep(0.5)
     assert places_left(limited, server, 1) == 1
+
+
+@pytest.mark.parametrize(("prompt", "status"), [("[[error 400]]", 400), ("[[error 429]]", 429), ("[[error 529]]", 529)])
+def test_an_error_after_admission_tells_what_is_left_as_an_answer_does(
+    limited: Limited, prompt: str, status: int
+) -> None:
+    limited.to(applies_to="key", requests_per_minute=6)
+    for stream, left in ((False, "5"), (True, "4")):
+        reply = limited.ask(prompt=prompt, stream=stream)
+        assert reply.status == status
+        assert reply.headers["anthropic-ratelimit-requests-limit"] == "6"
+        assert reply.headers["anthropic-ratelimit-requests-remaining"] == left

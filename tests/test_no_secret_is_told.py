@@ -24,6 +24,7 @@ LEAKED = "sk-or-v1-abcdef0123456789abcdef"
 MANAGEMENT_KEY = "sk-or-management-0123456789abcdef"
 TEAM_KEY = "sk-or-v1-team-0123456789abcdef0123"
 PROVIDER_KEY = "sk-provider-0123456789abcdef0123"
+WEBHOOK = "https://192.0.2.1/hooks/T0123456789-abcdef"
 #: One that nobody would know for a key by its look.
 PLAIN_KEY = "Tr0ub4dor-and-three-more-words"
 WRONG_PASSWORD = "staple-battery-horse-incorrect"
@@ -88,7 +89,7 @@ def life(simulator: SimulatorProcess) -> Iterator[Life]:
     words = f"Incorrect API key provided: {LEAKED} {SERVER_KEY} {TEAM_KEY}. Contact user_2aBcDeFgHiJ."
     simulator.register({"name": "leak", "turns": [{"attempts": [{"status": 401, "message": words}]}]})
     with parrot() as parrots_url, ServerProcess(simulator.base_url, **env) as server:
-        lived = Life(server, {LEAKED, SERVER_KEY, MANAGEMENT_KEY, TEAM_KEY, PROVIDER_KEY, PLAIN_KEY})
+        lived = Life(server, {LEAKED, SERVER_KEY, MANAGEMENT_KEY, TEAM_KEY, PROVIDER_KEY, PLAIN_KEY, WEBHOOK})
         lived.secrets |= {PASSWORD, WRONG_PASSWORD, NEW_PASSWORD, SECRET_KEY, ENCRYPTION_KEY, server.api_key}
         over = threading.Event()
         watcher = threading.Thread(target=watch_spool, args=(lived, over))
@@ -154,6 +155,7 @@ def keep_house(life: Life, providers: dict[str, str]) -> None:
             **relayed,
         }
         assert life.hear(visitor.send_form("/admin/messages_api/provider/add/", **form)) == 302
+    assert visitor.send_form("/admin/accounts/team/1/change/", webhook_url=WEBHOOK)[0] == 302
     assert life.hear(visitor.send_form("/admin/accounts/openrouterkey/add/", name="t", secret="too short")) == 200
     assert life.hear(visitor.send_form("/admin/accounts/openrouterkey/add/", name="t", secret=TEAM_KEY)) == 302
     made = life.new_key(visitor.send_form("/admin/accounts/apikey/add/", membership="1", name="n", openrouter_key="1"))
@@ -213,6 +215,7 @@ def test_what_was_done_was_done(life: Life) -> None:
     repeated = [told for told in life.told if "I do not like [redacted]" in told]
     assert len(repeated) == 2 * 2 * len(PARROTS), "streamed and not, with each of two keys"
     assert any("Incorrect API key provided: [redacted]" in told for told in life.told)
+    assert [row for row in life.server.query("SELECT * FROM accounts_team") if row["webhook_ciphertext"]]
     events = {row["event"] for row in life.server.query("SELECT event FROM accounts_auditentry")}
     assert events >= {"created", "shown", "rotated", "revoked", "changed"}
     assert len(life.spooled) > len(PROMPTS)

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import Count, Q, QuerySet, URLField
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -13,10 +13,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import slugify
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget, UnfoldAdminURLInputWidget
 
 from accounts.admin.openrouter_keys import CapForm, has_management_key
 from accounts.admin_base import BridgeAdmin, BridgeInline, ModelForm, RelatedFilter, RowForm, page_action
+from accounts.encryption import Undecipherable
 from accounts.models import Membership, Team, User
 from accounts.openrouter import OpenRouterRefused
 from accounts.scope import by_team, is_superuser
@@ -24,6 +25,8 @@ from accounts.services import ensure_user, make_managed_key
 from accounts.time_zones import DEFAULT_TIME_ZONE
 from accounts.way_out import refusal_now
 
+LONGEST_URL = 200
+UNDECIPHERABLE_WEBHOOK = "There is one, and no key in FIELD_ENCRYPTION_KEYS opens it: nobody is told. Give it anew."
 ROLE_COLOURS = {"owner": "primary", "admin": "info", "member": ""}
 OWNERS_MAKE_OWNERS = "Only an owner of the team, or a superuser, makes somebody an owner."
 INVITE = "Whoever is not known here yet becomes a user without a password: a superuser sets one for those who sign in."
@@ -78,18 +81,39 @@ class TeamForm(ModelForm):
     def clean_time_zone(self) -> str:
         return self.cleaned_data["time_zone"] or DEFAULT_TIME_ZONE
 
-    def clean_webhook_url(self) -> str:
-        url: str = self.cleaned_data["webhook_url"]  # the page adds the field: as a form's own it would assume http
-        refusal = refusal_now(url) if url else None
-        if refusal:
-            raise ValidationError(refusal)
-        return url
-
     def clean_slug(self) -> str:
         slug: str = self.cleaned_data["slug"] or slugify(self.cleaned_data.get("name", ""))
         if not slug:
             raise ValidationError("Give one: none can be made from this name.")
         return slug
+
+
+class TeamFormOfSuperusers(TeamForm):
+    """A team, and where notices of its budgets go. A field of the form itself: the model has the encrypted text."""
+
+    webhook_url = forms.URLField(
+        label="Webhook",
+        required=False,
+        max_length=LONGEST_URL,
+        assume_scheme="https",
+        widget=UnfoldAdminURLInputWidget,
+        help_text="Told of budgets that are nearly spent, with a POST of JSON (docs/budgets.md). Empty: nobody is. "
+        "Stored encrypted.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        try:
+            self.initial["webhook_url"] = self.instance.webhook_url
+        except Undecipherable:
+            self.fields["webhook_url"].help_text = UNDECIPHERABLE_WEBHOOK
+
+    def clean_webhook_url(self) -> str:
+        url: str = self.cleaned_data["webhook_url"]
+        refusal = refusal_now(url) if url else None
+        if refusal:
+            raise ValidationError(refusal)
+        return url
 
 
 @admin.register(Team)
@@ -98,7 +122,7 @@ class TeamAdmin(BridgeAdmin):
 
     scope = by_team("pk")
     team_admins_may = frozenset({"view", "change"})
-    form = TeamForm
+    form = TeamFormOfSuperusers
 
     intro = "A team shares model aliases and a bill. While it is off, every key of it is refused."
     empty_hint = "Make a team, put members into it, then give each a personal key."
@@ -124,10 +148,16 @@ class TeamAdmin(BridgeAdmin):
         teams: QuerySet[Team] = super().get_queryset(request)
         return teams.annotate(member_count=members, usable_key_count=keys)
 
-    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if isinstance(db_field, URLField):
-            kwargs["assume_scheme"] = "https"
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        if not is_superuser(request):
+            kwargs["form"] = TeamForm
+        return super().get_form(request, obj, change, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """The address of a webhook is encrypted anew only where it is another: else the log would tell of a change."""
+        if "webhook_url" in form.changed_data:
+            obj.webhook_url = form.cleaned_data["webhook_url"]
+        super().save_model(request, obj, form, change)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Where a webhook leads often is a secret, and whose server calls it is not a team's to decide."""

@@ -9,13 +9,14 @@ from django.core.management import CommandError, call_command
 
 from accounts.encryption import decrypt, encrypt
 from accounts.management.commands import rotate_encryption_keys
-from accounts.models import AuditEntry, OpenRouterKey
+from accounts.models import AuditEntry, OpenRouterKey, Team
 from messages_api.models import Provider
 from testing import cast
 
 pytestmark = pytest.mark.django_db
 
 OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
+WEBHOOK = "https://hooks.example.com/secret-of-the-hook"
 SECRET = "sk-or-v1-acme-0123456789abcdef"
 
 
@@ -25,6 +26,8 @@ def kept_under_the_old_key(settings: Any) -> None:
     cast.openrouter_key(secret=SECRET)
     Provider.objects.create(name="groq", litellm_provider="groq", ciphertext=encrypt("gsk_0123456789abcdef"))
     Provider.objects.create(name="keyless", litellm_provider="ollama")
+    Team.objects.create(name="Acme", webhook_ciphertext=encrypt(WEBHOOK))
+    Team.objects.create(name="Globex")
 
 
 def rotate() -> str:
@@ -35,10 +38,11 @@ def rotate() -> str:
 
 def test_everything_opens_with_the_new_key_alone(settings: Any) -> None:
     settings.FIELD_ENCRYPTION_KEYS = [NEW, OLD]
-    assert rotate() == "OpenRouter keys: 1 re-encrypted\nproviders: 1 re-encrypted\n"
+    assert rotate() == "OpenRouter keys: 1 re-encrypted\nteams: 1 re-encrypted\nproviders: 1 re-encrypted\n"
     settings.FIELD_ENCRYPTION_KEYS = [NEW]
     assert decrypt(OpenRouterKey.objects.get().ciphertext) == SECRET
     assert decrypt(Provider.objects.get(name="groq").ciphertext) == "gsk_0123456789abcdef"
+    assert Team.objects.get(name="Acme").webhook_url == WEBHOOK
 
 
 def test_running_it_again_changes_nothing(settings: Any) -> None:
@@ -73,7 +77,7 @@ def test_a_secret_that_is_filled_in_meanwhile_is_not_written_over(settings: Any)
     settings.FIELD_ENCRYPTION_KEYS = [NEW, OLD]
     newer = encrypt("sk-or-v1-newer")
     OpenRouterKey.objects.update(ciphertext=newer)
-    rotate_encryption_keys._rotate_row(OpenRouterKey, row.pk, row.ciphertext)
+    rotate_encryption_keys._rotate_row(OpenRouterKey, "ciphertext", row.pk, row.ciphertext)
     assert OpenRouterKey.objects.get().ciphertext == newer
 
 

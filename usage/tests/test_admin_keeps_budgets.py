@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -183,7 +184,8 @@ def test_a_budget_cannot_be_turned_into_another_subjects(alice: Member) -> None:
 
 def test_where_a_webhook_leads_and_the_time_zone_are_superusers_to_decide(alice: Member, root: Client) -> None:
     path = reverse("admin:accounts_team_change", args=[alice.team.pk])
-    Team.objects.update(webhook_url="https://hooks.example.com/secret-of-the-hook")
+    alice.team.webhook_url = "https://hooks.example.com/secret-of-the-hook"
+    alice.team.save()
     for administrator in (alice.user, cast.member("dora@acme.example", "Acme", Membership.Role.ADMIN).user):
         browser = signed_in(administrator)
         page = browser.get(path).content.decode()
@@ -240,5 +242,35 @@ def test_the_audit_log_does_not_say_where_a_webhook_leads(root: Client, alice: M
     form = fields(root.get(path).content.decode())
     root.post(path, {**form, "webhook_url": "https://hooks.example.com/secret-of-the-hook"})
     (entry,) = AuditEntry.objects.filter(content_type__model="team", event="changed")
-    assert entry.lines == ["webhook_url: changed"]
+    assert entry.lines == ["webhook_ciphertext: changed"]
     assert "secret-of-the-hook" not in str(entry.changes)
+
+
+def test_where_a_webhook_leads_rests_encrypted_and_is_encrypted_anew_only_when_it_changes(
+    root: Client, alice: Member
+) -> None:
+    path, url = reverse("admin:accounts_team_change", args=[alice.team.pk]), "https://hooks.example.com/secret"
+    form = {**fields(root.get(path).content.decode()), "webhook_url": url}
+    root.post(path, form)
+    team = Team.objects.get(pk=alice.team.pk)
+    assert url not in team.webhook_ciphertext
+    assert team.webhook_url == url
+    kept = team.webhook_ciphertext
+    root.post(path, {**fields(root.get(path).content.decode()), "name": "Acme & Sons"})
+    team = Team.objects.get(pk=alice.team.pk)
+    assert (team.name, team.webhook_ciphertext) == ("Acme & Sons", kept)
+    root.post(path, {**form, "webhook_url": ""})
+    assert Team.objects.get(pk=alice.team.pk).webhook_ciphertext == ""
+
+
+def test_a_webhook_that_no_key_opens_can_be_given_anew(root: Client, alice: Member, settings: Any) -> None:
+    alice.team.webhook_url = "https://hooks.example.com/secret"
+    alice.team.save()
+    settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    path = reverse("admin:accounts_team_change", args=[alice.team.pk])
+    page = root.get(path).content.decode()
+    assert "no key in FIELD_ENCRYPTION_KEYS opens it" in page
+    root.post(path, fields(page))
+    assert Team.objects.get(pk=alice.team.pk).webhook_ciphertext == alice.team.webhook_ciphertext
+    root.post(path, {**fields(page), "webhook_url": "https://hooks.example.com/new"})
+    assert Team.objects.get(pk=alice.team.pk).webhook_url == "https://hooks.example.com/new"

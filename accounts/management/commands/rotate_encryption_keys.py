@@ -4,28 +4,28 @@ from collections import Counter
 from typing import Any
 
 from django.apps import apps
-from django.core.exceptions import FieldDoesNotExist
 from django.core.management.base import BaseCommand, CommandError
 from django.db import models
 
 from accounts.encryption import Undecipherable, is_current, reencrypt
 
-#: A model keeps what it encrypts in a field of this name.
-FIELD = "ciphertext"
+#: A model keeps what it encrypts in a field whose name ends so.
+ENDING = "ciphertext"
 CHUNK = 200
 DONE, CURRENT, LOST = "re-encrypted", "current already", "lost"
 
 
 class Command(BaseCommand):
     help = (
-        "Re-encrypt provider keys under the first of FIELD_ENCRYPTION_KEYS. Put a new key in front of the old one, "
-        "restart, run this, then take the old one away. It can be run again, and while requests are served."
+        "Re-encrypt provider keys and addresses of webhooks under the first of FIELD_ENCRYPTION_KEYS. Put a new key in "
+        "front of the old one, restart, run this, then take the old one away. It can be run again, and while requests "
+        "are served."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         counts = Counter[str]()
-        for model in encrypted_models():
-            here = self._rotate(model)
+        for model, field in encrypted_fields():
+            here = self._rotate(model, field)
             self.stdout.write(f"{model._meta.verbose_name_plural}: " + _told(here))
             counts += here
         if counts[LOST]:
@@ -34,13 +34,13 @@ class Command(BaseCommand):
                 "Add the key they were kept under, or fill them in anew."
             )
 
-    def _rotate(self, model: type[models.Model]) -> Counter[str]:
+    def _rotate(self, model: type[models.Model], field: str) -> Counter[str]:
         counts = Counter[str]()
-        rows: Any = models.QuerySet(model).exclude(**{FIELD: ""}).order_by("pk").values_list("pk", FIELD)
+        rows: Any = models.QuerySet(model).exclude(**{field: ""}).order_by("pk").values_list("pk", field)
         last = None
         while chunk := list((rows if last is None else rows.filter(pk__gt=last))[:CHUNK]):
             for key, ciphertext in chunk:
-                outcome = _rotate_row(model, key, ciphertext)
+                outcome = _rotate_row(model, field, key, ciphertext)
                 counts[outcome] += 1
                 if outcome == LOST:
                     self.stderr.write(f"{model._meta.verbose_name} {key}: cannot be decrypted")
@@ -50,19 +50,13 @@ class Command(BaseCommand):
         return counts
 
 
-def encrypted_models() -> list[type[models.Model]]:
-    return [model for model in apps.get_models() if _is_encrypted(model)]
+def encrypted_fields() -> list[tuple[type[models.Model], str]]:
+    """Every field that holds what is encrypted, with its model."""
+    fields = ((model, field.name) for model in apps.get_models() for field in model._meta.concrete_fields)
+    return [(model, name) for model, name in fields if name.endswith(ENDING)]
 
 
-def _is_encrypted(model: type[models.Model]) -> bool:
-    try:
-        model._meta.get_field(FIELD)
-    except FieldDoesNotExist:
-        return False
-    return True
-
-
-def _rotate_row(model: type[models.Model], key: Any, ciphertext: str) -> str:
+def _rotate_row(model: type[models.Model], field: str, key: Any, ciphertext: str) -> str:
     """Around the audit log and the caches: what is encrypted stays what it was."""
     if is_current(ciphertext):
         return CURRENT
@@ -71,7 +65,7 @@ def _rotate_row(model: type[models.Model], key: Any, ciphertext: str) -> str:
     except Undecipherable:
         return LOST
     # Nothing is written over what somebody has filled in meanwhile: that is under the first key already.
-    models.QuerySet(model).filter(pk=key, **{FIELD: ciphertext}).update(**{FIELD: new})
+    models.QuerySet(model).filter(pk=key, **{field: ciphertext}).update(**{field: new})
     return DONE
 
 

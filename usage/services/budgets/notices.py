@@ -21,6 +21,7 @@ from django.db.models import F, Q
 
 from accounts.addresses import refusal_of_url
 from accounts.database import background
+from accounts.encryption import Undecipherable
 from accounts.models import ADMINISTERING, Team, User
 from accounts.way_out import judged_socket
 from usage.display import dollars
@@ -145,7 +146,7 @@ def _notice(counter: BudgetCounter) -> Notice:
 async def tell(notice: Notice) -> None:
     logger.warning("Budgets: %s", notice.text, extra={"team": notice.team.slug})
     ways: list[Awaitable[None]] = [_try("an email", lambda: asyncio.to_thread(_email, notice))]
-    if notice.team.webhook_url:
+    if notice.team.webhook_ciphertext:
         ways.append(_try(f"the webhook of {notice.team.slug}", lambda: _call_webhook(notice)))
     await asyncio.gather(*ways)
 
@@ -172,7 +173,10 @@ def _email(notice: Notice) -> None:
 
 
 async def _call_webhook(notice: Notice) -> None:
-    url = notice.team.webhook_url
+    try:
+        url = notice.team.webhook_url
+    except Undecipherable:
+        raise NotTold("its address cannot be decrypted: no key in FIELD_ENCRYPTION_KEYS opens it") from None
     refusal = refusal_of_url(url, allow_private=settings.ALLOW_PRIVATE_ADDRESSES)
     if refusal is not None:
         raise NotTold("its address is not one that the server may be sent to")
