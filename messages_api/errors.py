@@ -62,6 +62,7 @@ class ApiError(Exception):
         self.retry_after = retry_after
         self.rate_headers = rate_headers
         self.details = details
+        self.answer_id = ""  # what the upstream calls the answer in which it told this: it may be paid for all the same
         self.is_logged = False  # whether the request's one log line has been written
 
     def headers(self) -> dict[str, str]:

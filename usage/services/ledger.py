@@ -110,11 +110,7 @@ class Entry:
         """Picodollars of all attempts, and who says so: an estimate, if any of it is one."""
         cost, source = self._cost_of_this_attempt()
         earlier, earlier_source = self.earlier_cost
-        sources = {source, earlier_source}
-        worst = next(
-            known for known in (CostSource.CATALOGUE, CostSource.UPSTREAM, CostSource.NONE) if known in sources
-        )
-        return cost + earlier, worst
+        return cost + earlier, _worst(source, earlier_source)
 
     def _cost_of_this_attempt(self) -> tuple[int, CostSource]:
         if self.charged is not None:
@@ -128,6 +124,8 @@ class Entry:
         now = time.time()
         began = self.attempt_began_at or self.started_at
         cost, source = self._cost_of_this_attempt()
+        if source is CostSource.NONE and self.generation_id:
+            source = CostSource.CATALOGUE  # it has answered something: that this cost nothing is no more than a guess
         attempt = {
             "target": self.model,
             "provider": self.provider,
@@ -139,7 +137,9 @@ class Entry:
             "cost_source": source.value,
             "tokens": [getattr(self.tokens, name) for name in Tokens.__slots__],
         }
-        self.earlier_tokens, self.earlier_cost = self.earlier_tokens + self.tokens, self.cost
+        whole, _ = self.cost
+        self.earlier_tokens = self.earlier_tokens + self.tokens
+        self.earlier_cost = whole, _worst(source, self.earlier_cost[1])
         self.tokens, self.charged = Tokens(), None
         self.attempts.append(_clipped(attempt))
         self.is_between_attempts = True
@@ -153,6 +153,11 @@ class Entry:
     @property
     def latency_ms(self) -> int:
         return _milliseconds(self.started_at, self.settled_at or time.time())
+
+
+def _worst(*sources: CostSource) -> CostSource:
+    """Who says what several attempts cost together."""
+    return next(known for known in (CostSource.CATALOGUE, CostSource.UPSTREAM, CostSource.NONE) if known in sources)
 
 
 class Ledger:
@@ -282,10 +287,10 @@ def _opened(entry: Entry, server: str) -> Line:
 
 
 def _settled(entry: Entry, outcome: Outcome, server: str) -> Line:
-    tokens = entry.all_tokens
-    cost, source = entry.cost
     if entry.attempts and not entry.is_between_attempts:
         entry.end_attempt(outcome.status, outcome.error_message)
+    tokens = entry.all_tokens
+    cost, source = entry.cost
     settled = {
         "state": outcome.state.value,
         "settled_at": entry.settled_at,

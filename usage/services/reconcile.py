@@ -36,9 +36,9 @@ State = UsageRecord.State
 LEASE = "reconcile"
 LEASE_SECONDS = 600.0
 EVERY_SECONDS = 15.0
-PATIENCE_SECONDS = 30.0
-AT_ONCE = 20
-STEP_SECONDS = 120.0
+PATIENCE_SECONDS = 90.0
+AT_ONCE = 200
+STEP_SECONDS = 60.0
 #: OpenRouter knows an answer some seconds after its end. What it does not know then is asked for less and less often.
 WAITS = tuple(timedelta(seconds=seconds) for seconds in (20, 120, 600, 3600, 6 * 3600))
 LONGEST_AGO = timedelta(days=14)
@@ -67,19 +67,18 @@ def due(now: datetime) -> QuerySet[UsageRecord]:
 
 
 def step() -> bool:
-    """Ask for some of those that are due; whether there may be more."""
+    """Ask for some of those that are due. Never more at once, whatever is left: the command would not get its turn."""
     deadline = time.monotonic() + STEP_SECONDS
-    records = list(due(timezone.now())[:AT_ONCE])
-    for record in records:
+    for record in due(timezone.now())[:AT_ONCE]:
         if time.monotonic() > deadline:
-            return True
+            break
         try:
             reconcile(record)
         except OpenRouterRefused as error:
             logger.warning("What %s cost cannot be asked for now: %s", record.request_id, error)
             UsageRecord.objects.filter(pk=record.pk).update(asked_at=timezone.now())  # the others come first now
-            return False
-    return len(records) == AT_ONCE
+            break
+    return False
 
 
 async def keep() -> None:

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator
 
-from messages_api.errors import UpstreamFailed
+from messages_api.errors import ApiError, UpstreamFailed
 from messages_api.services.attempts.base import Asked, keeping_secret
 from messages_api.services.routing import Target
 from messages_api.services.terms import refuse_data_policy
@@ -51,7 +51,11 @@ class RelayedAttempt:
         return self._heard_at if self._stream is None else self._stream.heard_at
 
     async def complete(self) -> bytes:
-        answer = await self._upstream.complete(self._call)
+        try:
+            answer = await self._upstream.complete(self._call)
+        except ApiError as error:
+            self._generation_id = error.answer_id
+            raise
         self._generation_id = answer.generation_id
         with keeping_secret(self._call.api_key):
             return self._relay.whole(answer.body)

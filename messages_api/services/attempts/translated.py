@@ -1,11 +1,13 @@
 """Owns an attempt that is translated: Messages become a chat completion, and its answer becomes Messages again."""
 
+import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 
 import msgspec
 
+from messages_api.errors import ApiError
 from messages_api.services.attempts.base import Asked, keeping_secret
 from messages_api.services.routing import Target
 from messages_api.services.sse import encode
@@ -55,13 +57,15 @@ class TranslatedAttempt:
         return self._heard_at if self._stream is None else self._stream.heard_at
 
     async def complete(self) -> bytes:
-        completion = await self._upstream.complete(self._call)
+        with self._naming():
+            completion = await self._upstream.complete(self._call)
         self._generation_id = completion.generation_id
         with keeping_secret(self._call.api_key):
             return _encode(message_of(completion.answer, self._translator))
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        self._stream = await self._upstream.stream(self._call)
+        with self._naming():
+            self._stream = await self._upstream.stream(self._call)
         self._generation_id = self._stream.generation_id
         with keeping_secret(self._call.api_key):
             async for chunks in self._stream:
@@ -71,6 +75,15 @@ class TranslatedAttempt:
                 if self._translator.is_stopped:
                     break
             yield encode(self._translator.finish())
+
+    @contextlib.contextmanager
+    def _naming(self) -> Iterator[None]:
+        """An error that was told as an answer has the name of one, and may cost as much."""
+        try:
+            yield
+        except ApiError as error:
+            self._generation_id = error.answer_id
+            raise
 
     def start(self) -> bytes:
         return encode(self._translator.start())

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.request import proxy_bypass
@@ -73,11 +73,13 @@ class Http:
 
     async def complete(self, order: HttpOrder, refused: Refused = failure) -> HttpAnswer:
         response = await self._post(order, refused, self._sessions.own.timeout)
+        generation_id = response.headers.get(GENERATION, "")
         try:
-            body = await _read(response)
+            with named(generation_id):
+                body = await _read(response)
         finally:
             response.release()
-        return HttpAnswer(body, response.headers.get(GENERATION, ""))
+        return HttpAnswer(body, generation_id)
 
     async def stream(self, order: HttpOrder, refused: Refused = failure) -> "HttpStream":
         return HttpStream(await self._post(order, refused, STREAM_PATIENCE))
@@ -101,6 +103,16 @@ class Http:
 
     def _proxy_to(self, url: URL) -> URL | None:
         return None if self._proxy is None or proxy_bypass(url.host or "") else self._proxy
+
+
+@contextlib.contextmanager
+def named(generation_id: str) -> Iterator[None]:
+    """What goes wrong with an answer says which one it was."""
+    try:
+        yield
+    except ApiError as error:
+        error.answer_id = generation_id
+        raise
 
 
 class HttpStream:

@@ -13,7 +13,7 @@ from messages_api.services.sse_reader import LineTooLong, SseReader
 from messages_api.services.translation.chat import NO_ERROR, ChatChunk, decode_chunk, is_error, tells_error
 from messages_api.services.translation.cut_characters import CutCharacters, decodable
 from messages_api.services.upstream.base import ChatCall, Completion
-from messages_api.services.upstream.http import Http, HttpOrder, HttpStream, Refused, Sessions
+from messages_api.services.upstream.http import Http, HttpOrder, HttpStream, Refused, Sessions, named
 
 DONE = b"[DONE]"
 
@@ -26,13 +26,15 @@ class HttpChat:
 
     async def complete(self, order: HttpOrder, refused: Refused = failure) -> Completion:
         answer = await self._http.complete(order, refused)
-        return Completion(whole_answer(answer.body, order.speaker), answer.generation_id)
+        with named(answer.generation_id):
+            return Completion(whole_answer(answer.body, order.speaker), answer.generation_id)
 
     async def stream(self, order: HttpOrder, refused: Refused = failure) -> "HttpChatStream":
         stream = await self._http.stream(order, refused)
         if stream.is_single_object:  # an error, told with 200
-            whole_answer(await stream.read(), order.speaker)
-            raise UpstreamFailed("The upstream answered a stream with a single object.")
+            with named(stream.generation_id):
+                whole_answer(await stream.read(), order.speaker)
+                raise UpstreamFailed("The upstream answered a stream with a single object.")
         return HttpChatStream(stream, order.speaker)
 
 
