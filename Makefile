@@ -37,7 +37,7 @@ check: .venv/dev ## lint, types, import contracts, Django's checks
 proof: .venv/dev tools ## the long proofs: thousands of streams, faults, kills
 	$(BIN)/python -m pytest -m proof -p no:cacheprovider -p no:schemathesis
 	$(BIN)/python -m testing.postgresql $(BIN)/python -m pytest -m proof -p no:cacheprovider -p no:schemathesis \
-	  tests/test_budgets_hold_under_load.py
+	  tests/test_budgets_hold_under_load.py tests/test_proof_of_every_cent.py
 
 mutants: .venv/dev tools ## put one small bug per pitfall into the code: its test must turn red
 	$(BIN)/python -m tests.mutants $(PITFALLS)

@@ -53,11 +53,11 @@ def guessed() -> QuerySet[UsageRecord]:
     """The records whose cost OpenRouter can still be asked for."""
     since = timezone.now() - LONGEST_AGO
     mine = UsageRecord.objects.filter(COST_IS_GUESSED, generation_id__startswith="gen-", settled_at__gte=since)
-    return mine.filter(times_asked__lt=len(WAITS)).order_by(F("asked_at").asc(nulls_first=True), "settled_at")
+    return mine.order_by(F("asked_at").asc(nulls_first=True), "settled_at")
 
 
 def due(now: datetime) -> QuerySet[UsageRecord]:
-    """Those whose time to be asked has come."""
+    """Those whose time to be asked has come; none that was asked in vain as often as there are waits."""
     first = Q(times_asked=0, settled_at__lte=now - WAITS[0])
     again = (Q(times_asked=times, asked_at__lte=now - wait) for times, wait in enumerate(WAITS[1:], start=1))
     come = first
@@ -73,12 +73,19 @@ def step() -> bool:
         if time.monotonic() > deadline:
             break
         try:
-            reconcile(record)
+            _ask(record)
         except OpenRouterRefused as error:
             logger.warning("What %s cost cannot be asked for now: %s", record.request_id, error)
             UsageRecord.objects.filter(pk=record.pk).update(asked_at=timezone.now())  # the others come first now
             break
     return False
+
+
+def _ask(record: UsageRecord) -> None:
+    """Reconcile `record`, or note that it was asked for in vain."""
+    if reconcile(record) == UNKNOWN:
+        asked = {"times_asked": record.times_asked + 1, "asked_at": timezone.now()}
+        UsageRecord.objects.filter(pk=record.pk).update(**asked)
 
 
 async def keep() -> None:
@@ -87,7 +94,10 @@ async def keep() -> None:
 
 
 def reconcile_now() -> Iterator[str]:
-    """Ask for all that is guessed, due or not: what became of each. Raises Taken, OpenRouterRefused."""
+    """Ask for all that is guessed, due or not: what became of each. Raises Taken, OpenRouterRefused.
+
+    What is asked for in vain here does not count: the server asks for it as often as ever.
+    """
     with turn(LEASE, LEASE_SECONDS, patience=PATIENCE_SECONDS) as held:
         for key in list(guessed().values_list("pk", flat=True)):
             held.renew()
@@ -107,8 +117,6 @@ def reconcile(record: UsageRecord) -> str:
     told = {part.generation_id: _asked(record, part.generation_id) for part in parts if part.is_guessed}
     known = {name: generation for name, generation in told.items() if generation is not None}
     if not known or len(known) < len(told):
-        asked = {"times_asked": record.times_asked + 1, "asked_at": timezone.now()}
-        UsageRecord.objects.filter(pk=record.pk).update(**asked)
         return UNKNOWN
     correct(record.pk, known)
     return CORRECTED

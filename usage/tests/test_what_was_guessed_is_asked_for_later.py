@@ -134,8 +134,10 @@ def test_what_is_not_known_yet_is_asked_for_less_and_less_often(alice: Member) -
         assert last is not None
         assert reconcile.due(last + wait - timedelta(seconds=1)).count() == 0
         assert reconcile.due(last + wait).count() == 1
-        assert reconcile.reconcile(row) == "unknown"
+        UsageRecord.objects.update(settled_at=timezone.now() - wait, asked_at=row.asked_at and timezone.now() - wait)
+        reconcile.step()
         row.refresh_from_db()
+        assert row.corrected_at is None
         last = row.asked_at
     assert reconcile.due(timezone.now() + timedelta(days=1)).count() == 0
     assert (row.cost, row.corrected_at) == (7, None)
@@ -201,10 +203,11 @@ def test_a_lost_request_that_was_corrected_stays_so_when_its_line_turns_up(
 
 def test_the_command_asks_at_once_and_says_what_became_of_it(alice: Member, simulator: SimulatorProcess) -> None:
     guessed(alice, answered(simulator), settled_at=timezone.now())
-    guessed(alice, "gen-unknown")
+    guessed(alice, "gen-unknown", times_asked=len(reconcile.WAITS))
     said = StringIO()
     call_command("reconcile", stdout=said)
     assert said.getvalue() == "1 corrected, 1 not known to OpenRouter yet.\n"
+    assert UsageRecord.objects.get(corrected_at=None).times_asked == len(reconcile.WAITS)
 
 
 def test_the_command_says_in_one_line_that_openrouter_is_away(alice: Member, settings: Any) -> None:
