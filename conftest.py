@@ -1,4 +1,4 @@
-"""What every test relies on: nothing is cached from the test before."""
+"""What every test relies on: nothing is left of the test before."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,7 @@ from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from accounts import configuration
+from messages_api.services import gateway
 
 
 @pytest.fixture(autouse=True)
@@ -14,6 +15,7 @@ def nothing_cached() -> Iterator[None]:
     configuration.forget_caches()
     yield
     configuration.forget_caches()
+    gateway._running = None  # it belongs to an event loop that is closed by now
 
 
 @pytest.fixture(scope="session")
