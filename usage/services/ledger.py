@@ -22,6 +22,7 @@ from accounts.authentication import Caller
 from accounts.database import background
 from usage.models import UsageRecord
 from usage.pricing import Prices, Tokens, estimate
+from usage.services import record_rows
 from usage.services.budgets import counting, reservations
 from usage.services.rollups import touch
 from usage.services.spool import Line, Spool, orphans
@@ -40,7 +41,6 @@ ATTEMPT_ERROR_LENGTH = 300
 
 _FIELDS = {f.name: f for f in UsageRecord._meta.concrete_fields if f.name != "id"}
 _LENGTHS = {name: column.max_length for name, column in _FIELDS.items() if column.max_length}
-_TIMES = ("started_at", "settled_at", "lease_expires_at")
 _FINAL = Q(state__in=(State.COMPLETED, State.ERROR, State.ABORTED)) | Q(corrected_at__isnull=False)
 #: The state of a line that only says what the upstream calls its answer.
 NAMED = "named"
@@ -327,11 +327,6 @@ def _milliseconds(start: float, end: float) -> int:
     return max(0, round((end - start) * 1000))
 
 
-def _record(line: Line) -> UsageRecord:
-    times = {name: datetime.fromtimestamp(line[name], UTC) for name in _TIMES if line.get(name) is not None}
-    return UsageRecord(**line | times)
-
-
 # --- the database ----------------------------------------------------------------------------------------------------
 
 
@@ -369,17 +364,10 @@ def write_lines(lines: Iterable[Line]) -> None:
     named = {line["request_id"]: line for line in lines if line["state"] == NAMED}
     settled = {line["request_id"]: line for line in lines if line["state"] not in {State.OPEN, NAMED}}
     final = set(UsageRecord.objects.filter(_FINAL, request_id__in=settled).values_list("request_id", flat=True))
-    UsageRecord.objects.bulk_create(
-        [_record(line) for request_id, line in opened.items() if request_id not in settled], ignore_conflicts=True
-    )
+    record_rows.insert_missing(line for request_id, line in opened.items() if request_id not in settled)
     _write_names({request_id: line for request_id, line in named.items() if request_id not in settled})
     newly_final = [line for request_id, line in settled.items() if request_id not in final]
-    UsageRecord.objects.bulk_create(
-        [_record(line) for line in newly_final],
-        update_conflicts=True,
-        unique_fields=["request_id"],
-        update_fields=[name for name in _FIELDS if name != "request_id"],
-    )
+    record_rows.insert_or_replace(newly_final)
     counting.settle(newly_final)
     touch(line["started_at"] for line in (*opened.values(), *settled.values()))
 
