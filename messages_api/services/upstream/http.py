@@ -98,7 +98,8 @@ class Http:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise unreachable(error) from error
         if response.status != 200:
-            raise await refusal(response, order.speaker, refused)
+            with named(response.headers.get(GENERATION, "")):
+                raise await refusal(response, order.speaker, refused)
         return response
 
     def _proxy_to(self, url: URL) -> URL | None:
