@@ -7,8 +7,8 @@ from typing import Any
 from usage.pricing import Tokens
 
 UPSTREAM, CATALOGUE = "upstream", "catalogue"
-COUNTED = ("input", "output", "cache_read", "cache_write", "reasoning", "web_searches")
-COLUMNS = dict(zip(COUNTED, (*(f"{name}_tokens" for name in COUNTED[:5]), "web_searches"), strict=True))
+#: The column of a record for each kind of tokens.
+COLUMNS = {name: name if name == "web_searches" else f"{name}_tokens" for name in Tokens.__slots__}
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,11 @@ class Tokens:
         return self.input + self.cache_read + self.cache_write
 
     @property
+    def as_list(self) -> list[int]:
+        """As a record keeps them of an attempt: `Tokens(*as_list)` are the same again."""
+        return [getattr(self, name) for name in Tokens.__slots__]
+
+    @property
     def uncached(self) -> int:
         """What counts towards a limit of tokens: all but what was read from a cache."""
         return self.input + self.cache_write + self.output

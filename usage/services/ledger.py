@@ -1,6 +1,6 @@
 """Owns the record of every admitted request, from the spool to the database.
 
-`open` and `settle` are one `write()` each and never wait. A background task brings the lines to the database in
+`open`, `name` and `settle` are one `write()` each and never wait. A background task brings the lines to the database in
 batches, idempotent by request id, and renews the lease of what this process still has open; a record whose lease has
 run out belongs to a dead process and is marked lost, until its settled line turns up in an orphaned spool.
 """
@@ -135,7 +135,7 @@ class Entry:
             "milliseconds": _milliseconds(began, now),
             "cost": cost,
             "cost_source": source.value,
-            "tokens": [getattr(self.tokens, name) for name in Tokens.__slots__],
+            "tokens": self.tokens.as_list,
         }
         whole, _ = self.cost
         self.earlier_tokens = self.earlier_tokens + self.tokens

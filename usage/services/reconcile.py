@@ -156,7 +156,7 @@ def correct(key: int, told: dict[str, Generation]) -> None:
     record.cost, record.cost_source = sum_.cost, sum_.cost_source
     record.provider = record.provider or next((each.provider for each in told.values()), "")
     for attempt, part in zip(record.attempts, parts, strict=False):
-        attempt.update(cost=part.cost, cost_source=part.cost_source, tokens=_listed(part.tokens))
+        attempt.update(cost=part.cost, cost_source=part.cost_source, tokens=part.tokens.as_list)
     record.save()
     touch([record.started_at])
     counting.settle([_difference(record, record.cost - cost_before)])
@@ -191,10 +191,6 @@ def _why(record: UsageRecord) -> str:
         State.ERROR: "the answer broke off",
     }
     return reasons.get(record.state, "the answer ended without it")
-
-
-def _listed(tokens: Tokens) -> list[int]:
-    return [getattr(tokens, name) for name in Tokens.__slots__]
 
 
 def _difference(record: UsageRecord, cost: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from usage.models import UsageRecord
 
 PROMPT = F("input_tokens") + F("cache_read_tokens") + F("cache_write_tokens")
 MAIN = ""
-#: A client may name agents as it likes: so many are told apart, the others are one.
+#: A client may name agents as it likes: so many are told apart, the latest are left out.
 MOST_AGENTS = 500
 
 
